@@ -1,0 +1,143 @@
+"""The demonstration: real weather and real stocks, a held-out last stretch, honest baselines, pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from hourglass_ts.evaluate.backtest import rolling_forecasts, scores
+from hourglass_ts.forecast.baselines import Naive, RidgeFloor, SeasonalNaive
+from hourglass_ts.forecaster import HourGlassForecaster
+from hourglass_ts.frames.registry import dataset_info, load_dataset
+from hourglass_ts.report.figures import plot_forecast, save_figure
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One data set of the demonstration: what is forecast, how far, and which last stretch is held out.
+
+    held_out: steps at the end of the longest series that no model is fitted on; every `stride` steps is an origin.
+    """
+
+    name: str
+    heading: str
+    unit: str
+    horizon: int
+    context: int
+    season: int
+    held_out: int
+    stride: int
+    past: tuple[str, ...] = ()
+    transform: str | None = None
+
+
+EXAMPLES = (
+    Example(
+        name="seattle-weather",
+        heading="Seattle weather: the highest temperature of the next 7 days",
+        unit="°C",
+        horizon=7,
+        context=56,
+        season=7,
+        held_out=182,
+        stride=7,
+        past=("temp_min", "precipitation", "wind", "weather"),
+    ),
+    Example(
+        name="stocks",
+        heading="Five stocks: the adjusted close of the next 5 business days",
+        unit="dollars",
+        horizon=5,
+        context=60,
+        season=5,
+        held_out=60,
+        stride=5,
+        transform="log",
+    ),
+)
+
+
+def run(directory: Path) -> None:
+    """Fit, score and draw every example; tables go to the screen, pictures and forecasts into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    for example in EXAMPLES:
+        run_example(example, directory, console)
+
+
+def run_example(example: Example, directory: Path, console: Console) -> pd.DataFrame:
+    """Show one example; returns the scores on the held-out stretch."""
+    info = dataset_info(example.name)
+    roles: dict[str, Any] = {"time": info.time, "target": info.target, "series": info.series}
+    df = load_dataset(example.name)
+    times = pd.Index(df[info.time].unique()).sort_values()
+    origins = times[-example.held_out - 1 : -example.horizon : example.stride]
+    training = df[df[info.time] <= origins[0]]
+
+    console.rule(example.heading)
+    console.print(f"Fitting on {len(training):,} rows up to {origins[0]:%Y-%m-%d} …")
+    model = HourGlassForecaster(
+        horizon=example.horizon,
+        context=example.context,
+        quantiles=LEVELS,
+        transform=example.transform,
+        max_epochs=6,
+        steps_per_epoch=60,
+        progress=console.is_terminal,
+    ).fit(training, **roles, past=example.past)
+    models = {
+        "HourGlassForecaster": model,
+        "naive": Naive(example.horizon).fit(training, **roles),
+        "seasonal naive": SeasonalNaive(example.horizon, example.season).fit(training, **roles),
+        "ridge floor": RidgeFloor(example.horizon, example.context, transform=example.transform).fit(training, **roles),
+    }
+    forecasts = rolling_forecasts(models, df, origins, **roles)
+    table = scores(forecasts, training, target=info.target, season=example.season, series=info.series)
+    _print_scores(console, table, example, len(origins))
+    console.print(f"The network's share of the forecast is {model.share_:.2f}; the rest is the linear floor.")
+    for note in model.notes_:
+        console.print(f"[dim]{note}[/dim]")
+
+    future = model.forecast(df)
+    console.print(_table(f"The next {example.horizon} steps ({example.unit})", future))
+    future.to_csv(directory / f"{example.name}-forecast.csv", index=False)
+    picture = plot_forecast(
+        df,
+        future,
+        time=info.time,
+        target_label=info.target,
+        series=info.series,
+        title=example.heading,
+    )
+    console.print(f"Picture: {save_figure(picture, directory / f'{example.name}.png')}\n")
+    return table
+
+
+def _print_scores(console: Console, table: pd.DataFrame, example: Example, n_origins: int) -> None:
+    caption = f"held-out last stretch, {n_origins} origins, {example.horizon} steps each; MAE in {example.unit}"
+    console.print(_table(caption, table.sort_values("MASE")))
+
+
+def _table(caption: str, frame: pd.DataFrame) -> Table:
+    table = Table(title=caption, title_justify="left")
+    for name in frame.columns:
+        is_number = pd.api.types.is_numeric_dtype(frame[name])
+        table.add_column(str(name), justify="right" if is_number else "left")
+    for row in frame.itertuples(index=False):
+        table.add_row(*[_cell(value) for value in row])
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%a %Y-%m-%d}"
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.3f}"
+    return str(value)

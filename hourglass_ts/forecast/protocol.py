@@ -1,0 +1,179 @@
+"""What anything that forecasts offers, and the way from a user's frame to arrays and back that all of ours share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Hashable, Iterable
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from hourglass_ts.errors import DataError, NotFittedError, Problem, SettingsError, raise_problem, raise_problems
+from hourglass_ts.frames.schema import TIME, UNIT, Panel, Roles, check_frame, future_rows
+
+Self = TypeVar("Self", bound="PanelForecaster")
+
+
+class Forecaster(Protocol):
+    """Anything with this pair of methods can be scored beside ours."""
+
+    def fit(self, df: pd.DataFrame, *, time: Hashable, target: Any, series: Any = None, **roles: Any) -> Any:
+        """Learn from a frame; return self."""
+
+    def forecast(self, df: pd.DataFrame | None = None, *, known: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Forecast the steps after the last observed time of each series, as a long frame with a `forecast` column."""
+
+
+class PanelForecaster(BaseEstimator):
+    """A forecaster on checked panels: subclasses fit a `Panel` and forecast arrays; frames and errors are handled here.
+
+    Subclasses have the parameters `horizon` and `freq`, and set nothing in `__init__` but their parameters.
+    """
+
+    horizon: int
+    freq: Any
+
+    def fit(
+        self: Self,
+        df: pd.DataFrame,
+        *,
+        time: Hashable = None,
+        target: Any = None,
+        series: Any = None,
+        known: Iterable[Hashable] = (),
+        past: Iterable[Hashable] = (),
+        static: Iterable[Hashable] = (),
+    ) -> Self:
+        """Fit on a frame.
+
+        Args:
+            df: one row per series and time (long), or one column per series (wide). Any order; gaps and NaN allowed.
+            time: the column with dates or integers; None takes the index.
+            target: the column to forecast; a list for several, and then forecasts have a `target` column; None takes
+                every numeric column without a role (a wide frame).
+            series: the column, or columns, that tell series apart; None for one series.
+            known: columns known beforehand; `forecast(known=...)` needs their future rows.
+            past: columns known up to now alone.
+            static: columns that never change in a series.
+
+        Raises:
+            DataError: with every problem of the frame. SettingsError: with every problem of the settings.
+        """
+        raise_problems(SettingsError, self._setting_problems())
+        roles = Roles.from_arguments(time, target, series, list(known), list(past), list(static))
+        panel = check_frame(df, roles, self.freq)
+        self._fit_panel(panel)
+        self.roles_ = panel.roles
+        self.keys_ = panel.keys
+        self.history_ = self._history(panel)
+        self.notes_ = panel.notes
+        return self
+
+    def forecast(
+        self,
+        df: pd.DataFrame | None = None,
+        *,
+        known: pd.DataFrame | None = None,
+        horizon: int | None = None,
+    ) -> pd.DataFrame:
+        """Forecast the steps right after each series' last observed time.
+
+        Args:
+            df: new history of series that were fitted; nothing is fitted again. None forecasts from the end of `fit`.
+            known: future rows of the known columns.
+            horizon: steps, at most the fitted horizon; None takes all of it.
+
+        Returns:
+            A long frame: the series columns, the time column, `target` where there are several, `forecast`, and one
+            column per quantile (`q0.1` …).
+        """
+        self._check_fitted()
+        steps = self._steps(horizon)
+        if df is None:
+            panel, codes = self.history_, np.arange(len(self.keys_))
+        else:
+            panel = check_frame(df, self.roles_, self.freq)
+            codes = self._codes(panel)
+        future = future_rows(panel, self.horizon, known)
+        values = self._forecast_panel(panel, codes, future)
+        return self._frame(panel, future, values, steps)
+
+    @abstractmethod
+    def _fit_panel(self, panel: Panel) -> None:
+        """Learn from a checked panel."""
+
+    @abstractmethod
+    def _forecast_panel(self, panel: Panel, codes: np.ndarray, future: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Give columns of forecasts, each (n_units, horizon); codes (n_units,) are the fitted numbers of the units."""
+
+    def _history(self, panel: Panel) -> Panel:
+        """The part of the panel that `forecast()` needs later."""
+        return panel
+
+    def _setting_problems(self) -> list[Problem]:
+        """What is wrong with the parameters."""
+        return count_problems(horizon=self.horizon)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "history_"):
+            raise_problem(
+                NotFittedError,
+                Problem(f"a {type(self).__name__} that was not fitted", "a fitted one", "Call fit(df, ...) first."),
+            )
+
+    def _steps(self, horizon: int | None) -> int:
+        steps = self.horizon if horizon is None else horizon
+        problems = count_problems(horizon=steps)
+        if not problems and steps > self.horizon:
+            problems = [
+                Problem(
+                    f"horizon={steps}",
+                    f"at most the fitted horizon of {self.horizon} steps",
+                    f"Fit a forecaster with horizon={steps}.",
+                )
+            ]
+        raise_problems(SettingsError, problems)
+        return int(steps)
+
+    def _codes(self, panel: Panel) -> np.ndarray:
+        """The fitted number of each unit of a new panel; an error for those that were not fitted."""
+        if not len(panel.keys.columns):
+            return np.zeros(len(panel.keys), dtype=np.int64)
+        fitted = pd.MultiIndex.from_frame(self.keys_.astype(object))
+        codes = fitted.get_indexer(pd.MultiIndex.from_frame(panel.keys.astype(object)))
+        unknown = panel.keys[codes < 0]
+        if len(unknown):
+            first = unknown.iloc[0].tolist()
+            raise_problem(
+                DataError,
+                Problem(
+                    f"{len(unknown)} series that the model was not fitted on",
+                    f"some of the {len(self.keys_)} fitted ones",
+                    "Fit again with them, or leave them out.",
+                    column=self.roles_.series[0] if len(self.roles_.series) == 1 else None,
+                    series=first[0] if len(first) == 1 else tuple(first),
+                ),
+            )
+        return codes
+
+    def _frame(self, panel: Panel, future: pd.DataFrame, values: dict[str, np.ndarray], steps: int) -> pd.DataFrame:
+        units = future[UNIT].to_numpy()
+        within = np.tile(np.arange(self.horizon), len(panel.keys)) < steps
+        keys = panel.keys.iloc[units].reset_index(drop=True)
+        time_label = "time" if self.roles_.time is None else self.roles_.time
+        columns: list[pd.Series] = [keys[label] for label in self.roles_.series]
+        columns.append(future[TIME].rename(time_label))
+        columns += [keys[label] for label in keys.columns[len(self.roles_.series) :]]
+        columns += [pd.Series(array.reshape(-1), name=name) for name, array in values.items()]
+        return pd.concat(columns, axis=1)[within].reset_index(drop=True)
+
+
+def count_problems(**values: object) -> list[Problem]:
+    """One problem for every named value that is not an integer of 1 or more."""
+    return [
+        Problem(f"{name}={value!r}", "an integer of 1 or more", f"Pass another {name}.")
+        for name, value in values.items()
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1
+    ]

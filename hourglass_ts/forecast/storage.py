@@ -1,0 +1,265 @@
+"""Saving and loading a fitted forecaster: numbers as safetensors, everything else as JSON, checksums over both.
+
+Written aside and renamed, so a directory holds a whole model or none. Nothing is unpickled on load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from hourglass_ts.errors import Problem, SavedModelError, raise_problem
+from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, new_model
+from hourglass_ts.frames.calendars import Calendar
+from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel, Roles
+from hourglass_ts.windows.encode import TableEncoder
+
+SCHEMA_VERSION = 1
+MODEL_FILE, NUMBERS_FILE, CHECKSUM_FILE = "model.json", "numbers.safetensors", "checksums.json"
+
+
+def save_model(
+    directory: Path, params: Mapping[str, Any], panel: Panel, notes: Sequence[str], trained: TrainedHourGlass
+) -> None:
+    """Write a fitted model. The directory may hold an earlier one, which is replaced once the new one is whole."""
+    _check_replaceable(directory)
+    encoder_plain, encoder_arrays = trained.encoder.state()
+    panel_plain, panel_arrays = _panel_state(panel)
+    plain = {
+        "schema_version": SCHEMA_VERSION,
+        "params": {name: _plain(value, name) for name, value in params.items()},
+        "plan": asdict(trained.plan),
+        "quantiles": trained.quantiles,
+        "network": dict(trained.network),
+        "n_series": trained.n_series,
+        "encoder": encoder_plain,
+        "panel": panel_plain,
+        "notes": list(notes),
+    }
+    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in trained.model.state_dict().items()}
+    tensors |= {name: torch.tensor(a) for name, a in (encoder_arrays | panel_arrays).items()}
+
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        save_file(tensors, aside / NUMBERS_FILE)
+        (aside / MODEL_FILE).write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        sums = {name: _sha256(aside / name) for name in (MODEL_FILE, NUMBERS_FILE)}
+        (aside / CHECKSUM_FILE).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+        aside.chmod(0o755)
+        _swap(aside, directory)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def load_model(directory: Path) -> tuple[dict[str, Any], Panel, TrainedHourGlass]:
+    """Read parameters, history and trained model; a SavedModelError says what is missing, altered or too new."""
+    _check_files(directory)
+    plain = json.loads((directory / MODEL_FILE).read_text(encoding="utf-8"))
+    if plain["schema_version"] > SCHEMA_VERSION:
+        raise_problem(
+            SavedModelError,
+            Problem(
+                f"{directory} in schema version {plain['schema_version']}",
+                f"at most {SCHEMA_VERSION}",
+                "Install a newer hourglass_ts.",
+            ),
+        )
+    numbers = load_file(directory / NUMBERS_FILE)
+    arrays = {name: tensor.numpy() for name, tensor in numbers.items() if not name.startswith("model.")}
+    panel = _panel_from_state(plain["panel"], arrays, tuple(plain["notes"]))
+    encoder = TableEncoder.from_state(plain["encoder"], arrays, panel.roles.covariates)
+    plan, quantiles = WindowPlan(**plain["plan"]), tuple(plain["quantiles"])
+    model = new_model(encoder, plan, plain["n_series"], quantiles, plain["network"])
+    model.load_state_dict({name[6:]: tensor for name, tensor in numbers.items() if name.startswith("model.")})
+    model.eval()
+    trained = TrainedHourGlass(plan, encoder, plain["n_series"], quantiles, plain["network"], model)
+    return {name: _unplain(value) for name, value in plain["params"].items()}, panel, trained
+
+
+def _check_replaceable(directory: Path) -> None:
+    """Refuse a place that holds something else than an earlier model: saving would delete it."""
+    others = directory.is_file() or (
+        directory.is_dir() and any(directory.iterdir()) and not (directory / MODEL_FILE).is_file()
+    )
+    if others:
+        raise_problem(
+            SavedModelError,
+            Problem(
+                f"{directory} with other files in it",
+                "a new or empty directory, or one with a saved model",
+                "Name another directory.",
+            ),
+        )
+
+
+def _swap(new: Path, directory: Path) -> None:
+    """Put `new` in the place of `directory`; an earlier model is moved aside first, and back if that fails."""
+    old = directory.with_name(f".{directory.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    try:
+        new.rename(directory)
+    except OSError:
+        if old.exists():
+            old.rename(directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_files(directory: Path) -> None:
+    missing = [n for n in (MODEL_FILE, NUMBERS_FILE, CHECKSUM_FILE) if not (directory / n).is_file()]
+    if missing:
+        raise_problem(
+            SavedModelError,
+            Problem(
+                f"{directory} without {', '.join(missing)}",
+                "a directory that save() wrote",
+                "Check the path, or save the model again.",
+            ),
+        )
+    try:
+        sums = json.loads((directory / CHECKSUM_FILE).read_text(encoding="utf-8"))
+    except ValueError:
+        sums = {}
+    altered = [name for name in (MODEL_FILE, NUMBERS_FILE) if sums.get(name) != _sha256(directory / name)]
+    if altered:
+        raise_problem(
+            SavedModelError,
+            Problem(
+                f"{', '.join(altered)} in {directory} altered or cut short",
+                f"the SHA-256 in {CHECKSUM_FILE}",
+                "Copy the model again, or save it again.",
+            ),
+        )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# --- panels ----------------------------------------------------------------------------------------------------------
+
+
+def _panel_state(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A panel's plain part and its arrays; times as integers with their dtype, text columns in the plain part."""
+    table = panel.table
+    time = table[TIME]
+    is_time = time.dtype.kind == "M" or isinstance(time.dtype, pd.DatetimeTZDtype)
+    ticks = time.astype("int64") if not is_time else time.dt.tz_localize(None).astype("int64")
+    if isinstance(time.dtype, pd.DatetimeTZDtype):
+        ticks = time.dt.tz_convert("UTC").dt.tz_localize(None).astype("int64")
+    arrays = {
+        "panel_unit": table[UNIT].to_numpy(),
+        "panel_step": table[STEP].to_numpy(),
+        "panel_time": ticks.to_numpy(),
+        "panel_value": table[VALUE].to_numpy(),
+        "panel_observed": table[OBSERVED].to_numpy(),
+    }
+    texts = {}
+    for number, label in enumerate(panel.roles.covariates):
+        if table[label].dtype == object:
+            texts[str(number)] = [None if pd.isna(value) else str(value) for value in table[label]]
+        else:
+            arrays[f"panel_covariate_{number}"] = table[label].to_numpy()
+    kinds = list(dict.fromkeys(panel.calendars))
+    plain = {
+        "roles": {
+            name: _plain(getattr(panel.roles, name), name)
+            for name in ("time", "target", "series", "known", "past", "static")
+        },
+        "keys": {
+            "labels": [_plain(label, "series") for label in panel.keys.columns],
+            "dtypes": [str(dtype) for dtype in panel.keys.dtypes],
+            "values": [[_plain(v, "series") for v in panel.keys.iloc[:, i]] for i in range(panel.keys.shape[1])],
+            "n": len(panel.keys),
+        },
+        "time_dtype": str(time.dtype),
+        "calendars": [asdict(calendar) for calendar in kinds],
+        "calendar_of": [kinds.index(calendar) for calendar in panel.calendars],
+        "texts": texts,
+    }
+    return plain, arrays
+
+
+def _panel_from_state(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray], notes: tuple[str, ...]) -> Panel:
+    roles = Roles(**{name: _unplain(value) for name, value in plain["roles"].items()})
+    columns: list[tuple[Hashable, pd.Series]] = [
+        (UNIT, pd.Series(arrays["panel_unit"])),
+        (STEP, pd.Series(arrays["panel_step"])),
+        (TIME, _times(arrays["panel_time"], plain["time_dtype"])),
+        (VALUE, pd.Series(arrays["panel_value"])),
+        (OBSERVED, pd.Series(arrays["panel_observed"])),
+    ]
+    for number, label in enumerate(roles.covariates):
+        text = plain["texts"].get(str(number))
+        column = pd.Series(arrays[f"panel_covariate_{number}"]) if text is None else pd.Series(text, dtype=object)
+        columns.append((label, column))
+    keys = plain["keys"]
+    key_columns: list[tuple[Hashable, pd.Series]] = [
+        (_unplain(label), pd.Series([_unplain(v) for v in values], dtype=object).astype(dtype))
+        for label, dtype, values in zip(keys["labels"], keys["dtypes"], keys["values"], strict=True)
+    ]
+    kinds = [Calendar(**{**c, "holidays": tuple(c["holidays"])}) for c in plain["calendars"]]
+    calendars = tuple(kinds[number] for number in plain["calendar_of"])
+    return Panel(roles, _frame(key_columns, keys["n"]), _frame(columns, len(arrays["panel_unit"])), calendars, notes)
+
+
+def _times(ticks: np.ndarray, dtype: str) -> pd.Series:
+    if not dtype.startswith("datetime64"):
+        return pd.Series(ticks).astype(dtype)
+    unit, _, tz = dtype[len("datetime64[") : -1].partition(", ")
+    naive = pd.Series(ticks.astype(f"datetime64[{unit}]"))
+    return naive.dt.tz_localize("UTC").dt.tz_convert(tz) if tz else naive
+
+
+def _frame(columns: Sequence[tuple[Hashable, pd.Series]], n_rows: int) -> pd.DataFrame:
+    frame = pd.DataFrame(dict(enumerate(column for _, column in columns)), index=pd.RangeIndex(n_rows))
+    labels = np.empty(len(columns), dtype=object)
+    labels[:] = [label for label, _ in columns]
+    frame.columns = pd.Index(labels, tupleize_cols=False)
+    return frame
+
+
+def _plain(value: Any, name: str) -> Any:
+    """A value as JSON, with what JSON has no word for in a tagged list."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, pd.Timestamp):
+        return {"timestamp": value.isoformat()}
+    if isinstance(value, pd.offsets.BaseOffset) and value.freqstr:
+        return value.freqstr
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return {"tuple" if isinstance(value, tuple) else "list": [_plain(item, name) for item in value]}
+    raise_problem(
+        SavedModelError,
+        Problem(
+            f"{name} with a value of type {type(value).__name__}",
+            "text, numbers, timestamps, or lists of them",
+            "Convert it before fitting, and fit again.",
+        ),
+    )
+
+
+def _unplain(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "timestamp":
+        return pd.Timestamp(content)
+    items = [_unplain(item) for item in content]
+    return tuple(items) if kind == "tuple" else items

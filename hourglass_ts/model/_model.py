@@ -1,0 +1,532 @@
+"""`HourGlassModel`: the network on its floor, as a pytorch-forecasting (v1) model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, NamedTuple, cast
+
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from pytorch_forecasting import TimeSeriesDataSet
+from pytorch_forecasting.data.encoders import NaNLabelEncoder, TorchNormalizer
+from pytorch_forecasting.metrics import MAE, DistributionLoss, MultiLoss, QuantileLoss
+from pytorch_forecasting.models.base import BaseModelWithCovariates
+from pytorch_forecasting.models.nn.embeddings import MultiEmbedding
+from pytorch_forecasting.utils import OutputMixIn, detach
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
+from hourglass_ts.model._checkpoints import allow_checkpoint_classes
+from hourglass_ts.model._outputs import interpolate_median, readout_for
+from hourglass_ts.model._series import dataset_stretches, hold_out_tail, series_numbers
+from hourglass_ts.network.floor import LinearFloor, Stretch, fit_share
+from hourglass_ts.network.network import HourGlassNetwork, NetworkConfig, WindowScale, default_patch, stack_targets
+from hourglass_ts.windows.batch import WindowBatch
+
+logger = logging.getLogger(__name__)
+
+MIN_TIME_BLOCKS = 8
+OFFSET_WINDOWS = 4096
+
+
+class _OutputFields(NamedTuple):
+    prediction: Any
+    floor: Any
+    residual: Any
+
+
+class HourGlassOutput(OutputMixIn, _OutputFields):
+    """What `forward` gives: the loss's parameters in real units; floor and residual in normalised space.
+
+    One entry per target where there are several.
+    """
+
+
+class HourGlassModel(BaseModelWithCovariates):
+    """A causal HourGlass transformer that learns what a ridge regression cannot, on any `TimeSeriesDataSet`.
+
+    When training starts, a linear floor is fitted in closed form; the network adds a residual that starts at zero.
+    After every validation epoch the residual's share of the forecast is fitted (`model.share`), and may be zero.
+
+    Args:
+        context, horizon: steps; `from_dataset` takes them from the data set.
+        shortening_factors: how strongly each level of the hourglass shortens; [1] does not.
+        patch: steps per token; None makes a dozen tokens or more of the context.
+        d_model, n_heads, d_ff, dropout, layers_per_level, shortening, upsampling: see `HourGlass`.
+        floor: False leaves the floor at the naive forecast.
+        series_dim: width of a learned embedding of each series; 0 for none.
+        observed_real: a real in the data set that is 1 where the target was observed and 0 where it is a filling.
+
+    Source: Nawrot et al. 2022, https://arxiv.org/abs/2110.13711; for the floor see `hourglass_ts.network.floor`.
+    """
+
+    _output_class = HourGlassOutput
+    share: Tensor
+    floor_fitted: Tensor
+    series_keys: Tensor
+
+    @classmethod
+    def _pkg(cls) -> type:
+        from hourglass_ts.model._model_pkg import HourGlassModel_pkg
+
+        return HourGlassModel_pkg
+
+    def __init__(
+        self,
+        context: int = 64,
+        horizon: int = 1,
+        shortening_factors: Sequence[int] = (2, 2),
+        patch: int | None = None,
+        d_model: int = 64,
+        n_heads: int = 4,
+        d_ff: int = 128,
+        dropout: float = 0.0,
+        layers_per_level: int = 1,
+        shortening: str = "attention",
+        upsampling: str = "attention",
+        floor: bool = True,
+        series_dim: int = 0,
+        observed_real: str | None = None,
+        n_series: int = 0,
+        group_sizes: Sequence[int] = (),
+        output_size: int | list[int] = 1,
+        static_categoricals: list[str] | None = None,
+        static_reals: list[str] | None = None,
+        time_varying_categoricals_encoder: list[str] | None = None,
+        time_varying_categoricals_decoder: list[str] | None = None,
+        categorical_groups: dict[str, list[str]] | None = None,
+        time_varying_reals_encoder: list[str] | None = None,
+        time_varying_reals_decoder: list[str] | None = None,
+        embedding_sizes: dict[str, tuple[int, int]] | None = None,
+        embedding_paddings: list[str] | None = None,
+        embedding_labels: dict[str, Any] | None = None,
+        x_reals: list[str] | None = None,
+        x_categoricals: list[str] | None = None,
+        logging_metrics: nn.ModuleList | None = None,
+        **kwargs: Any,
+    ) -> None:
+        allow_checkpoint_classes()
+        static_categoricals, static_reals = static_categoricals or [], static_reals or []
+        time_varying_categoricals_encoder = time_varying_categoricals_encoder or []
+        time_varying_categoricals_decoder = time_varying_categoricals_decoder or []
+        time_varying_reals_encoder = time_varying_reals_encoder or []
+        time_varying_reals_decoder = time_varying_reals_decoder or []
+        categorical_groups, embedding_sizes = categorical_groups or {}, embedding_sizes or {}
+        embedding_paddings, embedding_labels = embedding_paddings or [], embedding_labels or {}
+        x_reals, x_categoricals = x_reals or [], x_categoricals or []
+        shortening_factors, group_sizes = list(shortening_factors), list(group_sizes)
+        self.save_hyperparameters(ignore=["loss", "logging_metrics"])
+        super().__init__(logging_metrics=logging_metrics or nn.ModuleList([]), **kwargs)
+
+        losses = list(self.loss.metrics) if isinstance(self.loss, MultiLoss) else [self.loss]
+        self.readouts = [
+            readout_for(loss, size) for loss, size in zip(losses, self._output_sizes(len(losses)), strict=True)
+        ]
+        self.embeddings = MultiEmbedding(
+            embedding_sizes=embedding_sizes,
+            categorical_groups=categorical_groups,
+            embedding_paddings=embedding_paddings,
+            x_categoricals=x_categoricals,
+        )
+        targets = self._targets_among_reals
+        self._past_names = time_varying_categoricals_encoder + [
+            name for name in time_varying_reals_encoder if name not in targets and name != observed_real
+        ]
+        self._future_names = time_varying_categoricals_decoder + time_varying_reals_decoder
+        self._static_names = static_categoricals + static_reals
+        n_targets = len(self.readouts)
+        self.network = HourGlassNetwork(
+            NetworkConfig(
+                context=context,
+                horizon=horizon,
+                n_outputs=tuple(readout.n_outputs for readout in self.readouts),
+                patch=patch or default_patch(context),
+                d_model=d_model,
+                n_heads=n_heads,
+                d_ff=d_ff,
+                dropout=dropout,
+                shortening_factors=tuple(shortening_factors),
+                shortening=shortening,
+                upsampling=upsampling,
+                layers_per_level=layers_per_level,
+                n_past=self._width(self._past_names),
+                n_future=self._width(self._future_names),
+                n_static=self._width(self._static_names),
+                n_series=n_series,
+                series_dim=series_dim,
+            )
+        )
+        self.floors = nn.ModuleList(
+            [LinearFloor(context, horizon, n_series if floor and r.on_floor else 0) for r in self.readouts]
+        )
+        for number, readout in enumerate(self.readouts):
+            self.register_buffer(f"offsets_{number}", torch.zeros(horizon, len(readout.offset_levels)))
+        self.register_buffer("share", torch.ones(n_targets))
+        self.register_buffer("floor_fitted", torch.tensor(False))
+        self.register_buffer("series_keys", torch.full((n_series,), -1, dtype=torch.long))
+        self._gate_evidence: list[list[Tensor]] = []
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: TimeSeriesDataSet,
+        allowed_encoder_known_variable_names: list[str] | None = None,
+        **kwargs: Any,
+    ) -> HourGlassModel:
+        """A model with the sizes of `dataset`; `kwargs` go to `HourGlassModel` and upstream's `BaseModel`.
+
+        Raises:
+            DataError: a target is categorical (integers are read as categories).
+        """
+        categorical = [
+            Problem(
+                "a categorical target (upstream reads integers and strings as categories)",
+                "real numbers",
+                "Convert it before making the data set: df[column] = df[column].astype(float).",
+                column=name,
+            )
+            for name, normalizer in zip(dataset.target_names, dataset.target_normalizers, strict=True)
+            if isinstance(normalizer, NaNLabelEncoder)
+        ]
+        raise_problems(DataError, categorical)
+        loss = kwargs.get("loss", MAE())
+        if dataset.multi_target and not isinstance(loss, MultiLoss):
+            loss = MultiLoss([deepcopy(loss) for _ in dataset.target_names])
+        groups = dataset.data["groups"]
+        sizes = {
+            "context": max(dataset.max_encoder_length, 1),
+            "horizon": dataset.max_prediction_length,
+            "n_series": len(groups.unique(dim=0)),
+            "group_sizes": [int(column.max()) + 1 for column in groups.T],
+            **cls.deduce_default_output_parameters(dataset, {**kwargs, "loss": loss}),
+            "loss": loss,
+        }
+        model = super().from_dataset(
+            dataset,
+            allowed_encoder_known_variable_names=allowed_encoder_known_variable_names,
+            **{**sizes, **kwargs, "loss": loss},
+        )
+        model.series_keys.copy_(series_numbers(groups, model.hparams.group_sizes).unique())
+        return model
+
+    # --- forward -----------------------------------------------------------------------------------------------------
+
+    def forward(self, x: dict[str, Any], full_share: bool = False) -> HourGlassOutput:
+        """Forecast every window of `x`; `full_share` leaves the gate open, as training does."""
+        predictions, floors, residuals = [], [], []
+        for number, readout in enumerate(self.readouts):
+            target_scale = self._target_scale(x, number)
+            batch = self._window_batch(x, number, target_scale)
+            spread = WindowScale.of(batch).spread
+            numbers = self.network(batch, number).float()
+            with torch.autocast(self.device.type, enabled=False):
+                floor = self._floor(number)(batch.past, batch.present, batch.series)
+                residual = spread * numbers[..., 0]
+                share = 1.0 if full_share else self.share[number]
+                parameters = readout.parameters(
+                    floor + share * residual, spread, numbers, getattr(self, f"offsets_{number}")
+                )
+                steps = self._n_decoder_steps(x)
+                predictions.append(self._to_real_units(parameters[:, :steps], target_scale, number))
+            floors.append(floor[:, :steps])
+            residuals.append(residual[:, :steps])
+        return self.to_network_output(
+            prediction=stack_targets(predictions), floor=stack_targets(floors), residual=stack_targets(residuals)
+        )
+
+    def _window_batch(self, x: dict[str, Any], number: int, target_scale: Tensor) -> WindowBatch:
+        lengths = x["encoder_lengths"]
+        context, horizon = self.hparams.context, self.hparams.horizon
+        place = lengths[:, None] - context + torch.arange(context, device=lengths.device)
+        present = place >= 0
+
+        def align(sequence: Tensor) -> Tensor:
+            width = sequence.shape[2:]
+            if sequence.shape[1] == 0:
+                return sequence.new_zeros(len(sequence), context, *width)
+            index = place.clamp(min=0, max=sequence.shape[1] - 1).reshape(*place.shape, *[1] * len(width))
+            return sequence.gather(1, index.expand(*place.shape, *width)).nan_to_num()
+
+        target = as_list(x["encoder_target"])[number].float()
+        normalizer = self._normalizers[number]
+        normalised = (normalizer.preprocess(target) - target_scale[:, :1]) / target_scale[:, 1:]
+        observed = present
+        if self.hparams.observed_real is not None:
+            column = self.hparams.x_reals.index(self.hparams.observed_real)
+            observed = present & (align(x["encoder_cont"])[..., column] > 0.5)
+        future = self._features(x["decoder_cat"], x["decoder_cont"], self._future_names)[:, :horizon]
+        return WindowBatch(
+            past=torch.where(present, align(normalised), 0.0),
+            present=present,
+            observed=observed,
+            past_covariates=align(self._features(x["encoder_cat"], x["encoder_cont"], self._past_names)),
+            future_covariates=nn.functional.pad(future, (0, 0, 0, horizon - future.shape[1])).nan_to_num(),
+            static=self._static_features(x),
+            series=self._series_codes(x["groups"]),
+        )
+
+    def _features(self, categoricals: Tensor, reals: Tensor, names: Sequence[str]) -> Tensor:
+        """(B, time, width) of the named variables, categoricals embedded; nothing else of `reals` is read."""
+        chosen = [name for name in names if name not in self.hparams.x_reals]
+        embedded = self.embeddings(categoricals) if chosen else {}
+        parts = [
+            embedded[name] if name in embedded else reals[..., self.hparams.x_reals.index(name), None] for name in names
+        ]
+        return torch.cat(parts, dim=-1) if parts else reals[..., :0]
+
+    def _static_features(self, x: dict[str, Any]) -> Tensor:
+        """From the first decoder step, which exists even where the encoder is empty."""
+        return self._features(x["decoder_cat"][:, :1], x["decoder_cont"][:, :1], self._static_names)[:, 0].nan_to_num()
+
+    def _series_codes(self, groups: Tensor) -> Tensor:
+        numbers = series_numbers(groups, self.hparams.group_sizes) if self.hparams.group_sizes else groups[:, 0]
+        if len(self.series_keys) == 0:
+            return torch.full_like(numbers, -1)
+        place = torch.searchsorted(self.series_keys, numbers).clamp(max=len(self.series_keys) - 1)
+        return place.where((self.series_keys[place] == numbers) & (numbers >= 0), -1)
+
+    def _target_scale(self, x: dict[str, Any], number: int) -> Tensor:
+        """(B, 2) centre and scale; an encoder too short to have a spread gets centre 0 or its value, and scale 1."""
+        scale = as_list(x["target_scale"])[number].float()
+        centre, spread = scale[:, :1].nan_to_num(), scale[:, 1:]
+        return torch.cat([centre, torch.where(spread.isfinite() & (spread > 0), spread, 1.0)], dim=1)
+
+    def _to_real_units(self, parameters: Tensor, target_scale: Tensor, number: int) -> Tensor:
+        return self._losses[number].rescale_parameters(
+            parameters, target_scale=target_scale, encoder=self._normalizers[number]
+        )
+
+    def _n_decoder_steps(self, x: dict[str, Any]) -> int:
+        steps = int(x["decoder_lengths"].max())
+        if steps > self.hparams.horizon:
+            raise_problem(
+                SettingsError,
+                Problem(
+                    f"a decoder of {steps} steps",
+                    f"at most the model's horizon of {self.hparams.horizon}",
+                    "Make the model from a data set with a longer max_prediction_length, and train it.",
+                ),
+            )
+        return steps
+
+    @property
+    def _losses(self) -> list[Any]:
+        return list(self.loss.metrics) if isinstance(self.loss, MultiLoss) else [self.loss]
+
+    @property
+    def _normalizers(self) -> list[TorchNormalizer]:
+        return list(getattr(self.output_transformer, "normalizers", [self.output_transformer]))
+
+    @property
+    def _targets_among_reals(self) -> list[str]:
+        return self.target_names if self.dataset_parameters is not None else []
+
+    def _output_sizes(self, n_targets: int) -> list[int]:
+        return [int(size) for size in as_list(self.hparams.output_size)] * (
+            n_targets if isinstance(self.hparams.output_size, int) else 1
+        )
+
+    def _width(self, names: Sequence[str]) -> int:
+        return sum(self.embeddings.output_size.get(n, 1) for n in names)
+
+    def _floor(self, number: int) -> LinearFloor:
+        return cast(LinearFloor, self.floors[number])
+
+    # --- floor and gate ----------------------------------------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        """Fit the floor in closed form, before the first gradient step; a resumed training keeps the one it had."""
+        super().on_train_start()
+        if not bool(self.floor_fitted):
+            validation = self.trainer.val_dataloaders
+            self.fit_floor(_dataset_of(self.trainer.train_dataloader), _dataset_of(validation) if validation else None)
+
+    def fit_floor(self, training: TimeSeriesDataSet, validation: TimeSeriesDataSet | None = None) -> None:
+        """Fit the floor of every target on `training`, choosing its strengths on `validation`.
+
+        Without `validation` the last fifth of the training origins judges, and the floor is then fitted on all of them.
+        `Trainer.fit` calls this by itself.
+        """
+        self._check_groups(training)
+        for number in range(len(self.readouts)):
+            floor, used = self._floor(number), self.stretches(training, number)
+            if validation is None:
+                early, judges = hold_out_tail(used, self.hparams.horizon)
+            else:
+                self._check_groups(validation)
+                early, judges = used, self.stretches(validation, number)
+            if self.hparams.floor and self.readouts[number].on_floor:
+                report = floor.cpu().fit(early, judges)
+                if validation is None:
+                    floor.refit(used)
+                floor.to(self.device)
+                logger.info("floor: %s", report)
+            self._fit_offsets(number, validation or training)
+        self.floor_fitted.fill_(True)
+
+    def refit_floor(self, dataset: TimeSeriesDataSet) -> None:
+        """Fit the floor again on the windows of `dataset` (all rows, say), with the strengths chosen before."""
+        self._check_groups(dataset)
+        for number in range(len(self.readouts)):
+            floor = self._floor(number)
+            if floor.report is not None:
+                floor.refit(self.stretches(dataset, number))
+
+    def stretches(self, dataset: TimeSeriesDataSet, number: int) -> list[Stretch]:
+        """The series of a data set as the floor of target `number` sees them."""
+        return dataset_stretches(
+            dataset,
+            number,
+            self._normalizers[number].preprocess,
+            lambda groups: self._series_codes(groups.to(self.device)).cpu(),
+            self.hparams.observed_real,
+        )
+
+    def _fit_offsets(self, number: int, dataset: TimeSeriesDataSet) -> None:
+        """Start the quantiles at the floor's residual quantiles per lead, in units of each window's spread."""
+        levels = torch.tensor(self.readouts[number].offset_levels, dtype=torch.float64)
+        if len(levels) == 0:
+            return
+        every = max(1, len(dataset) // OFFSET_WINDOWS)
+        loader = DataLoader(
+            Subset(dataset, range(0, len(dataset), every)), batch_size=256, collate_fn=dataset._collate_fn
+        )
+        ratios = []
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            for x, y in loader:
+                x, y = _to_device(x, self.device), _to_device(y, self.device)
+                batch = self._window_batch(x, number, self._target_scale(x, number))
+                floor = self._floor(number)(batch.past, batch.present, batch.series)
+                error, seen = self._floor_error(x, y, floor, number)
+                ratio = torch.where(seen, error, torch.nan) / WindowScale.of(batch).spread
+                ratios.append(nn.functional.pad(ratio, (0, self.hparams.horizon - ratio.shape[1]), value=torch.nan))
+        self.train(was_training)
+        quantiles = torch.cat(ratios).double().nanquantile(levels.to(self.device), dim=0).T.nan_to_num()
+        getattr(self, f"offsets_{number}").copy_(quantiles)
+
+    def _floor_error(self, x: dict[str, Any], y: Any, floor: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """What the floor missed, in normalised space, and which of it counts: (B, steps) each."""
+        target, weight = as_list(y[0])[number].float(), y[1]
+        steps = target.shape[1]
+        scale = self._target_scale(x, number)
+        normalised = (self._normalizers[number].preprocess(target) - scale[:, :1]) / scale[:, 1:]
+        seen = torch.arange(steps, device=target.device) < x["decoder_lengths"][:, None]
+        if weight is not None:
+            seen = seen & (weight > 0)
+        return torch.where(seen, normalised - floor[:, :steps], 0.0), seen
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        """Upstream's step, with the gate open."""
+        x, y = batch
+        log, _ = self.step(x, y, batch_idx, full_share=True)
+        self.training_step_outputs.append(detach(log))
+        return log
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Any:
+        """Upstream's step; while fitting, with the gate open, gathering what the gate is fitted on."""
+        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        x, y = batch
+        log, out = self.step(x, y, batch_idx, full_share=fitting)
+        log.update(self.create_log(x, y, out, batch_idx))
+        self.validation_step_outputs.append(detach(log))
+        if fitting and not self.trainer.sanity_checking:
+            self._gate_evidence.append([self._evidence(x, y, out, number) for number in range(len(self.readouts))])
+        return log
+
+    def _evidence(self, x: dict[str, Any], y: Any, out: HourGlassOutput, number: int) -> Tensor:
+        """(B, 4) of each window: Σ r·e, Σ r·r, the number of its series, and the time block of its origin."""
+        error, seen = self._floor_error(x, y, as_list(out.floor)[number], number)
+        residual = torch.where(seen, as_list(out.residual)[number], 0.0)
+        block = x["decoder_time_idx"][:, 0] // self.hparams.horizon
+        group = series_numbers(x["groups"], [int(x["groups"].max()) + 1] * x["groups"].shape[1])
+        sums = [(residual * error).sum(1), residual.square().sum(1), group, block]
+        return torch.stack([part.double() for part in sums], dim=1).detach().cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        """Fit the network's share on this epoch's validation windows, in time for the checkpoint."""
+        super().on_validation_epoch_end()
+        if not self._gate_evidence:
+            return
+        for number in range(len(self.readouts)):
+            dot, norm, series, time_block = torch.cat([batch[number] for batch in self._gate_evidence]).T
+            _, block = time_block.unique(return_inverse=True)
+            if block.max() + 1 < MIN_TIME_BLOCKS:
+                block = block + series * len(block)
+            self.share[number] = fit_share(dot, norm, block) if self.readouts[number].on_floor else 1.0
+        self._gate_evidence.clear()
+        self.log("val_share", self.share.mean(), prog_bar=True)
+
+    def _check_groups(self, dataset: TimeSeriesDataSet) -> None:
+        """Refuse a data set that numbers the series otherwise than the one the model was made from."""
+        if self.dataset_parameters is None:
+            return
+        own, other = self.dataset_parameters["categorical_encoders"], dataset._categorical_encoders
+        problems = []
+        for name in dataset.group_ids:
+            known = own[f"__group_id__{name}"].classes_
+            found = other[f"__group_id__{name}"].classes_
+            differing = [label for label, code in known.items() if found.get(label) != code]
+            if differing:
+                problems.append(
+                    Problem(
+                        f"another number for {len(differing)} series (a data set numbers its series when it is made)",
+                        "the numbering of the data set that the model was made from",
+                        "Make this one with TimeSeriesDataSet.from_dataset(training, frame, ...).",
+                        column=name,
+                        series=differing[0],
+                    )
+                )
+        raise_problems(DataError, problems)
+
+    # --- prediction --------------------------------------------------------------------------------------------------
+
+    def predict(self, data: Any, *args: Any, trainer_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Upstream's `predict`, on one device, refusing a data set whose series are numbered otherwise."""
+        if isinstance(data, (DataLoader, TimeSeriesDataSet)):
+            self._check_groups(_dataset_of(data))
+        settings = {"logger": False, "devices": 1, **(trainer_kwargs or {})}
+        return super().predict(data, *args, trainer_kwargs=settings, **kwargs)
+
+    def to_prediction(self, out: Any, use_metric: bool = True, **kwargs: Any) -> Any:
+        """Upstream's point forecast; quantiles without 0.5 are interpolated to it."""
+        forecasts = as_list(out["prediction"])
+        if not any(_lacks_median(loss) for loss in self._losses):
+            return super().to_prediction(out, use_metric=use_metric, **kwargs)
+        return stack_targets(
+            [
+                interpolate_median(forecast, loss.quantiles)
+                if _lacks_median(loss)
+                else loss.to_prediction(forecast, **(kwargs if isinstance(loss, DistributionLoss) else {}))
+                for forecast, loss in zip(forecasts, self._losses, strict=True)
+            ]
+        )
+
+
+def as_list(value: Any) -> list[Any]:
+    """The list itself, or one value in a list."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _to_device(value: Any, device: torch.device) -> Any:
+    """Tensors on `device`, in dictionaries, lists and tuples too."""
+    if isinstance(value, dict):
+        return {name: _to_device(part, device) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_to_device(part, device) for part in value)
+    return value.to(device) if isinstance(value, Tensor) else value
+
+
+def _lacks_median(loss: Any) -> bool:
+    return isinstance(loss, QuantileLoss) and 0.5 not in loss.quantiles
+
+
+def _dataset_of(data: Any) -> TimeSeriesDataSet:
+    """The `TimeSeriesDataSet` behind a loader, the first of several loaders, or the data set itself."""
+    while not isinstance(data, TimeSeriesDataSet):
+        data = data[0] if isinstance(data, (list, tuple)) else data.dataset
+    return data

@@ -1,0 +1,23 @@
+"""What every test gets: one thread per process, no display, a fixed seed."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+import pytest
+
+# Before torch and numpy load, and for child processes too: the run has a process per core; one thread is repeatable.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    """Make unseeded randomness repeatable, whatever ran before."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
