@@ -88,6 +88,8 @@ def run_example(example: Example, directory: Path, console: Console) -> pd.DataF
         context=example.context,
         quantiles=LEVELS,
         transform=example.transform,
+        d_model=32,
+        d_ff=64,
         max_epochs=6,
         steps_per_epoch=60,
         progress=console.is_terminal,
@@ -99,7 +101,7 @@ def run_example(example: Example, directory: Path, console: Console) -> pd.DataF
         "ridge floor": RidgeFloor(example.horizon, example.context, transform=example.transform).fit(training, **roles),
     }
     forecasts = rolling_forecasts(models, df, origins, **roles)
-    table = scores(forecasts, training, target=info.target, season=example.season, series=info.series)
+    table = scores(forecasts, training, **roles, season=example.season)
     _print_scores(console, table, example, len(origins))
     console.print(f"The network's share of the forecast is {model.share_:.2f}; the rest is the linear floor.")
     for note in model.notes_:

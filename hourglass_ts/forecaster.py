@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import Problem
-from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, rows_since
+from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, quantile_names, recent_rows
 from hourglass_ts.forecast.protocol import PanelForecaster, count_problems
 from hourglass_ts.forecast.storage import load_model, save_model
-from hourglass_ts.forecast.training import TrainingSettings
+from hourglass_ts.forecast.training import TrainingSettings, accelerator_problems
 from hourglass_ts.frames.schema import STEP, UNIT, Panel
-from hourglass_ts.windows.normalise import check_transform
+from hourglass_ts.layers.attention import layer_problems
+from hourglass_ts.layers.checks import is_integer, size_problems
+from hourglass_ts.windows.normalise import check_transform, transform_problems
 
 
 class HourGlassForecaster(PanelForecaster):
@@ -29,9 +32,10 @@ class HourGlassForecaster(PanelForecaster):
         quantiles: levels of the `q…` columns; () for the point forecast alone.
         max_epochs: at most; training stops early on a validation tail of every series.  time_budget: seconds, or None.
         seed: same seed, same data, same forecast.  accelerator: Lightning's.  progress: show a bar.
-        transform: "log" for positive series that change by rates.  floor: False leaves the naive forecast as the floor.
+        transform: "log" for positive series that change by rates.  floor: False leaves the network alone.
         patch, d_model, n_heads, d_ff, dropout: the network's sizes; patch None makes a dozen tokens of a short context.
-        learning_rate: of Adam.
+        learning_rate: the highest of one cycle, of Adam.  patience: epochs without improvement before stopping.
+        steps_per_epoch: batches of 256 windows, drawn at random.
 
     Example:
         >>> df = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=60), "y": np.tile([1.0, 2.0, 4.0], 20)})
@@ -49,7 +53,7 @@ class HourGlassForecaster(PanelForecaster):
         freq: Any = None,
         shortening_factors: Sequence[int] = (2, 2),
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
-        max_epochs: int = 20,
+        max_epochs: int = 10,
         time_budget: float | None = None,
         seed: int = 0,
         accelerator: str = "auto",
@@ -62,9 +66,9 @@ class HourGlassForecaster(PanelForecaster):
         n_heads: int = 4,
         d_ff: int = 128,
         dropout: float = 0.0,
-        learning_rate: float = 1e-3,
-        patience: int = 4,
-        steps_per_epoch: int = 100,
+        learning_rate: float = 2e-3,
+        patience: int = 5,
+        steps_per_epoch: int = 50,
     ) -> None:
         self.horizon = horizon
         self.context = context
@@ -103,22 +107,27 @@ class HourGlassForecaster(PanelForecaster):
         """Read what `save` wrote; its forecasts are the same to the last bit."""
         params, panel, trained = load_model(Path(directory))
         model = cls(**params)
-        model.trained_ = trained
+        model.trained_, model.horizon_ = trained, trained.plan.horizon
         model.roles_, model.keys_, model.history_, model.notes_ = panel.roles, panel.keys, panel, panel.notes
         return model
 
     def _setting_problems(self) -> list[Problem]:
-        counts = {
-            name: getattr(self, name)
-            for name in ("horizon", "max_epochs", "d_model", "n_heads", "d_ff", "patience", "steps_per_epoch")
-        }
+        counts = {name: getattr(self, name) for name in ("horizon", "max_epochs", "patience", "steps_per_epoch")}
         counts |= {name: getattr(self, name) for name in ("context", "patch") if getattr(self, name) is not None}
         return [
             *count_problems(**counts),
+            *_patch_problems(self.patch, self.context),
+            *layer_problems(self.d_model, self.n_heads, self.d_ff, self.dropout, None, "rotary", "layer"),
             *_factor_problems(self.shortening_factors),
             *_quantile_problems(self.quantiles),
-            *_number_problems(self.time_budget, self.learning_rate, self.dropout),
+            *_number_problems(self.time_budget, self.learning_rate),
+            *_seed_problems(self.seed),
+            *transform_problems(self.transform),
+            *accelerator_problems(self.accelerator),
         ]
+
+    def _output_names(self) -> tuple[str, ...]:
+        return ("forecast", *quantile_names(self.quantiles))
 
     def _fit_panel(self, panel: Panel) -> None:
         check_transform(panel, self.transform)
@@ -146,7 +155,7 @@ class HourGlassForecaster(PanelForecaster):
 
     def _history(self, panel: Panel) -> Panel:
         """The rows that a forecast can reach; those alone are kept and saved."""
-        table = panel.table[rows_since(panel, self.trained_.plan.context)].reset_index(drop=True)
+        table = recent_rows(panel, self.trained_.plan.context)
         table[STEP] = table.groupby(UNIT).cumcount().to_numpy()
         return replace(panel, table=table)
 
@@ -155,9 +164,15 @@ class HourGlassForecaster(PanelForecaster):
         return self.trained_.forecast(panel, codes, future)
 
 
+def _patch_problems(patch: Any, context: Any) -> list[Problem]:
+    if is_integer(patch) and is_integer(context) and patch > context:
+        return [Problem(f"patch={patch}", f"at most the context of {context} steps", "Pass a shorter patch.")]
+    return []
+
+
 def _factor_problems(factors: Any) -> list[Problem]:
     listed = list(factors) if isinstance(factors, (list, tuple)) else []
-    if listed and not count_problems(**{str(place): factor for place, factor in enumerate(listed)}):
+    if listed and not size_problems(**{str(place): factor for place, factor in enumerate(listed)}):
         return []
     return [
         Problem(
@@ -167,21 +182,29 @@ def _factor_problems(factors: Any) -> list[Problem]:
 
 
 def _quantile_problems(quantiles: Any) -> list[Problem]:
-    levels = list(quantiles) if isinstance(quantiles, (list, tuple, np.ndarray)) else [None]
+    levels: list[Any] = list(quantiles) if isinstance(quantiles, (list, tuple, np.ndarray)) else [None]
     inside = all(isinstance(level, (float, np.floating)) and 0 < level < 1 for level in levels)
-    if inside and len(set(levels)) == len(levels):
+    if inside and len(set(quantile_names(levels))) == len(levels):
         return []
     return [
         Problem(f"quantiles={quantiles!r}", "different numbers between 0 and 1", "Pass for example (0.1, 0.5, 0.9).")
     ]
 
 
-def _number_problems(time_budget: Any, learning_rate: Any, dropout: Any) -> list[Problem]:
+def _number_problems(time_budget: Any, learning_rate: Any) -> list[Problem]:
     problems = []
-    if time_budget is not None and not (isinstance(time_budget, (int, float)) and time_budget > 0):
+    if time_budget is not None and not _is_positive(time_budget):
         problems.append(Problem(f"time_budget={time_budget!r}", "seconds above 0, or None", "Pass another."))
-    if not (isinstance(learning_rate, (int, float)) and learning_rate > 0):
+    if not _is_positive(learning_rate):
         problems.append(Problem(f"learning_rate={learning_rate!r}", "a number above 0", "Pass for example 1e-3."))
-    if not (isinstance(dropout, (int, float)) and 0 <= dropout < 1):
-        problems.append(Problem(f"dropout={dropout!r}", "a number from 0 to below 1", "Pass for example 0.1."))
     return problems
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _seed_problems(seed: Any) -> list[Problem]:
+    if is_integer(seed) and 0 <= seed < 2**63:
+        return []
+    return [Problem(f"seed={seed!r}", "an integer of 0 or more", "Pass for example seed=0.")]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hourglass_ts.errors import DataError, Problem, raise_problem
+from hourglass_ts.errors import DataError, Problem, raise_problem, raise_problems
 from hourglass_ts.forecast.protocol import Forecaster
 from hourglass_ts.metrics import coverage, mae, mase
+
+OWN_LABELS = ("origin", "model", "lead", "actual", "forecast")
+QUANTILE_LABEL = re.compile(r"q[0-9.e-]+")
 
 
 def rolling_forecasts(
@@ -25,10 +29,12 @@ def rolling_forecasts(
     """Forecast from every origin with every fitted model, which sees the rows up to the origin and no others.
 
     Returns:
-        A long frame: `origin`, `model`, the series and time columns, `lead` (1 is the first step after the origin),
-        `actual`, `forecast`, and quantile columns where a model gives them. Steps without an actual value are left out.
+        A long frame: `origin`, `model`, the series and time columns, `lead` (1 is the first step after the series' last
+        value up to the origin), `actual`, `forecast`, and quantile columns where a model gives them. Steps without an
+        actual value are left out.
     """
     keys = [time] if series is None else [series, time]
+    _check_labels(keys)
     truth = df[[*keys, target]].rename(columns={target: "actual"}).dropna(subset=["actual"])
     parts = []
     for origin in origins:
@@ -50,24 +56,50 @@ def rolling_forecasts(
 
 
 def scores(
-    forecasts: pd.DataFrame, training: pd.DataFrame, *, target: Hashable, season: int, series: Hashable = None
+    forecasts: pd.DataFrame,
+    training: pd.DataFrame,
+    *,
+    time: Hashable,
+    target: Hashable,
+    season: int,
+    series: Hashable = None,
 ) -> pd.DataFrame:
     """MAE and MASE of every model, per series and then averaged, and the coverage of its outermost interval.
 
-    MASE divides by the seasonal naive error inside the training rows, as the M4 competition does.
+    MASE divides by the seasonal naive error inside the training rows, as the M4 competition does. It is averaged over
+    the series that have one: those that never change in training do not.
     """
+    ordered = training.sort_values(time)
+    past = {None: ordered} if series is None else dict(list(ordered.groupby(series)))
     rows = []
     for name, own in forecasts.groupby("model", sort=False):
         groups = [(None, own)] if series is None else list(own.groupby(series))
-        past = {None: training} if series is None else dict(list(training.groupby(series)))
         pairs = [
             (mae(part["actual"], part["forecast"]), mase(part["actual"], part["forecast"], past[key][target], season))
             for key, part in groups
         ]
-        rows.append({"model": name, "MAE": np.mean([a for a, _ in pairs]), "MASE": np.mean([b for _, b in pairs])})
-        quantiles = sorted((c for c in own.columns if str(c).startswith("q0.")), key=lambda c: float(str(c)[1:]))
-        if len(quantiles) > 1 and own[quantiles].notna().all(axis=None):
-            low, high = quantiles[0], quantiles[-1]
-            nominal = 100 * (float(str(high)[1:]) - float(str(low)[1:]))
-            rows[-1][f"{nominal:.0f} % interval holds"] = coverage(own["actual"], own[low], own[high])
+        # pandas' mean leaves NaN out, and is NaN, without a warning, where there is nothing else
+        averages = pd.DataFrame(pairs, columns=["MAE", "MASE"]).mean()
+        rows.append({"model": name, **averages, **_interval_coverage(own)})
     return pd.DataFrame(rows)
+
+
+def _interval_coverage(forecasts: pd.DataFrame) -> dict[str, float]:
+    """How often the outermost interval holds the actual value; nothing for a model without quantiles."""
+    levels = {float(str(label)[1:]): label for label in forecasts.columns if QUANTILE_LABEL.fullmatch(str(label))}
+    if len(levels) < 2 or forecasts[list(levels.values())].isna().any(axis=None):
+        return {}
+    low, high = min(levels), max(levels)
+    held = coverage(forecasts["actual"], forecasts[levels[low]], forecasts[levels[high]])
+    return {f"{100 * (high - low):.0f} % interval holds": held}
+
+
+def _check_labels(labels: Sequence[Hashable]) -> None:
+    raise_problems(
+        DataError,
+        [
+            Problem("a name that the scored frame's own columns have", "another name", "Rename it.", column=label)
+            for label in labels
+            if label in OWN_LABELS
+        ],
+    )

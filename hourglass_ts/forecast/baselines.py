@@ -12,7 +12,7 @@ from hourglass_ts.errors import Problem
 from hourglass_ts.forecast.protocol import PanelForecaster, count_problems
 from hourglass_ts.frames.schema import OBSERVED, UNIT, VALUE, Panel
 from hourglass_ts.network.floor import LinearFloor, Stretch
-from hourglass_ts.windows.normalise import SeriesScaler
+from hourglass_ts.windows.normalise import SeriesScaler, check_transform, transform_problems
 
 
 def unit_values(panel: Panel) -> list[np.ndarray]:
@@ -39,7 +39,7 @@ class Naive(PanelForecaster):
 
     def _forecast_panel(self, panel: Panel, codes: np.ndarray, future: pd.DataFrame) -> dict[str, np.ndarray]:
         last = np.array([values[~np.isnan(values)][-1] for values in unit_values(panel)])
-        return {"forecast": np.repeat(last[:, None], self.horizon, axis=1)}
+        return {"forecast": np.repeat(last[:, None], self.horizon_, axis=1)}
 
 
 class SeasonalNaive(PanelForecaster):
@@ -61,7 +61,7 @@ class SeasonalNaive(PanelForecaster):
 
     def _forecast_panel(self, panel: Panel, codes: np.ndarray, future: pd.DataFrame) -> dict[str, np.ndarray]:
         forecasts = [
-            _seasonal(values, self.season or calendar.season_length, self.horizon)
+            _seasonal(values, self.season or calendar.season_length, self.horizon_)
             for values, calendar in zip(unit_values(panel), panel.calendars, strict=True)
         ]
         return {"forecast": np.stack(forecasts)}
@@ -98,9 +98,11 @@ class RidgeFloor(PanelForecaster):
 
     def _setting_problems(self) -> list[Problem]:
         optional = {} if self.validation is None else {"validation": self.validation}
-        return count_problems(horizon=self.horizon, context=self.context, **optional)
+        counts = count_problems(horizon=self.horizon, context=self.context, **optional)
+        return counts + transform_problems(self.transform)
 
     def _fit_panel(self, panel: Panel) -> None:
+        check_transform(panel, self.transform)
         units = panel.table[UNIT].to_numpy()
         self.scaler_ = SeriesScaler.fit(panel.table[VALUE].to_numpy(), units, len(panel.keys), self.transform)
         series = self._series(panel, np.arange(len(panel.keys)))
@@ -117,6 +119,7 @@ class RidgeFloor(PanelForecaster):
         self.floor_.refit(everything)
 
     def _forecast_panel(self, panel: Panel, codes: np.ndarray, future: pd.DataFrame) -> dict[str, np.ndarray]:
+        check_transform(panel, self.transform)
         past, present = torch.zeros(len(codes), self.context), torch.zeros(len(codes), self.context, dtype=torch.bool)
         for row, (values, _) in enumerate(self._series(panel, codes)):
             n = min(len(values), self.context)

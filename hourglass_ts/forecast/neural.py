@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.metrics import MAE, QuantileLoss
+from torch.utils.data import DataLoader, RandomSampler
 
 from hourglass_ts.errors import DataError, Problem, raise_problems
 from hourglass_ts.forecast.training import TrainingSettings, quiet, seeded, train
-from hourglass_ts.frames.schema import OBSERVED, STEP, UNIT, VALUE, Panel, unit_names
+from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, Panel, unit_names
 from hourglass_ts.model._model import HourGlassModel
 from hourglass_ts.windows.dataset import window_dataset
 from hourglass_ts.windows.encode import FLAG, TableEncoder, aligned_time
@@ -23,7 +24,7 @@ from hourglass_ts.windows.encode import FLAG, TableEncoder, aligned_time
 MAX_CONTEXT = 512
 VALIDATION_SHARE, VALIDATION_HORIZONS, VALIDATION_WINDOWS = 0.2, 50, 250
 MAX_VALIDATION_WINDOWS = 4096
-BATCH_SIZE = 128
+BATCH_SIZE = 256
 N_SHOWN = 3
 
 
@@ -124,8 +125,8 @@ class TrainedHourGlass:
             model.fit_floor(seen, judged)
             train(
                 model,
-                seen.to_dataloader(train=True, batch_size=BATCH_SIZE),
-                _thinned(judged).to_dataloader(train=False, batch_size=2 * BATCH_SIZE),
+                _drawn(seen, training.steps_per_epoch),
+                _thinned(judged).to_dataloader(train=False, batch_size=BATCH_SIZE),
                 training,
             )
         model.refit_floor(windows.cut(frame))
@@ -137,34 +138,26 @@ class TrainedHourGlass:
         return float(self.model.share[0])
 
     def forecast(self, panel: Panel, codes: np.ndarray, future: pd.DataFrame) -> dict[str, np.ndarray]:
-        """Columns `forecast` and `q…`, each (n_units, horizon), from the end of every unit of the panel."""
+        """Columns `forecast` and `q…`, each (n_units, horizon), from the end of every unit of the panel.
+
+        future: the rows ahead with the known covariates; fewer than the horizon leave the forecasts after them useless.
+        """
         lengths = unit_lengths(panel)
-        ahead = future.copy()
-        ahead[STEP] = lengths[ahead[UNIT].to_numpy()] + ahead.groupby(UNIT).cumcount().to_numpy()
-        ahead[VALUE], ahead[OBSERVED] = np.nan, False
-        recent = panel.table[self._is_recent(panel)]
-        for covariate in self.encoder.covariates:
-            if covariate.role == "static":
-                ahead[covariate.label] = recent.groupby(UNIT)[covariate.label].last().loc[ahead[UNIT]].to_numpy()
-            elif covariate.role == "past":
-                ahead[covariate.label] = pd.Series(np.nan, index=ahead.index, dtype=recent[covariate.label].dtype)
-        table = pd.concat([recent, ahead[recent.columns]]).sort_values([UNIT, STEP], ignore_index=True)
+        recent = recent_rows(panel, self.plan.context).drop(columns=TIME)
+        ahead = _ahead(lengths, self.plan.horizon, future, recent)
+        table = pd.concat([recent, ahead]).sort_values([UNIT, STEP], ignore_index=True)
         time_idx = aligned_time(table, lengths - 1, int(lengths.max()))
         frame = self.encoder.frame(table, codes, time_idx)
         dataset = _Windows(self.encoder, self.plan, self.n_series).cut(frame, last_window_only=True)
         values = self.encoder.scaler.invert(self._scaled_forecasts(dataset)[codes], codes)
         columns = {"forecast": values[..., 0]}
-        return columns | {f"q{q:g}": values[..., 1 + i] for i, q in enumerate(self.quantiles)}
-
-    def _is_recent(self, panel: Panel) -> np.ndarray:
-        """Rows that a window can reach, and before them those back to the last observed value."""
-        return rows_since(panel, self.plan.context)
+        return columns | {name: values[..., 1 + i] for i, name in enumerate(quantile_names(self.quantiles))}
 
     def _scaled_forecasts(self, dataset: TimeSeriesDataSet) -> np.ndarray:
         """(n_series, horizon, 1 + n_quantiles), NaN for series without a window: the point forecast, then quantiles."""
         scaled = np.full((self.n_series, self.plan.horizon, 1 + len(self.quantiles)), np.nan)
-        with torch.no_grad():
-            for x, _ in dataset.to_dataloader(train=False, batch_size=2 * BATCH_SIZE):
+        with torch.no_grad(), seeded(0):  # a loader draws a number, even in order
+            for x, _ in dataset.to_dataloader(train=False, batch_size=BATCH_SIZE):
                 out = self.model(x)
                 point = self.model.to_prediction(out)[..., None]
                 quantiles = (
@@ -200,7 +193,14 @@ def new_model(
     dataset = _Windows(encoder, plan, n_series).cut(example)
     loss = QuantileLoss(quantiles=list(quantiles)) if quantiles else MAE()
     with quiet():
-        return HourGlassModel.from_dataset(dataset, loss=loss, observed_real=FLAG, **network)
+        return HourGlassModel.from_dataset(
+            dataset, loss=loss, observed_real=FLAG, window_weights=True, one_cycle=True, **network
+        )
+
+
+def quantile_names(levels: Iterable[float]) -> list[str]:
+    """The columns of quantile forecasts: 0.1 is `q0.1`."""
+    return [f"q{level:g}" for level in levels]
 
 
 def unit_lengths(panel: Panel) -> np.ndarray:
@@ -208,13 +208,42 @@ def unit_lengths(panel: Panel) -> np.ndarray:
     return np.bincount(panel.table[UNIT].to_numpy(), minlength=len(panel.keys))
 
 
-def rows_since(panel: Panel, n_steps: int) -> np.ndarray:
+def _ahead(lengths: np.ndarray, horizon: int, future: pd.DataFrame, recent: pd.DataFrame) -> pd.DataFrame:
+    """`horizon` rows for each unit with the columns of `recent`: nothing is known but what `future` says."""
+    units = np.repeat(np.arange(len(lengths)), horizon)
+    steps = lengths[units] + np.tile(np.arange(horizon), len(lengths))
+    rows = pd.MultiIndex.from_arrays([units, steps], names=[UNIT, STEP])
+    ahead = future.set_index([UNIT, STEP]).reindex(rows).reset_index()
+    for label in recent.columns.difference(ahead.columns, sort=False):
+        ahead[label] = pd.Series(np.nan, index=ahead.index, dtype=recent[label].dtype)
+    ahead[OBSERVED] = False
+    return ahead[recent.columns]
+
+
+def recent_rows(panel: Panel, n_steps: int) -> pd.DataFrame:
+    """Each unit's last `n_steps` rows, and before them those back to an observed value.
+
+    Holes of covariates are filled with the value before them, which may lie earlier than the rows that are kept.
+    """
+    table = panel.table.copy()
+    for label in panel.roles.covariates:
+        table[label] = table[label].groupby(table[UNIT]).ffill()
+    return table[_rows_since(panel, n_steps)].reset_index(drop=True)
+
+
+def _rows_since(panel: Panel, n_steps: int) -> np.ndarray:
     """Which rows are among each unit's last `n_steps`, or between those and the observed row before them."""
     table = panel.table
     first = unit_lengths(panel)[table[UNIT].to_numpy()] - n_steps
     step = table[STEP].to_numpy()
     anchor = pd.Series(np.where(table[OBSERVED] & (step <= first), step, -1)).groupby(table[UNIT]).transform("max")
     return step >= anchor.to_numpy()
+
+
+def _drawn(dataset: TimeSeriesDataSet, n_batches: int) -> DataLoader:
+    """`n_batches` batches of windows drawn at random: an epoch is as long whatever the number of windows."""
+    sampler = RandomSampler(dataset, replacement=True, num_samples=n_batches * BATCH_SIZE)
+    return dataset.to_dataloader(train=True, batch_size=BATCH_SIZE, sampler=sampler, shuffle=False)
 
 
 def _thinned(dataset: TimeSeriesDataSet) -> TimeSeriesDataSet:

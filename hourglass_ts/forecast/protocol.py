@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from hourglass_ts.errors import DataError, NotFittedError, Problem, SettingsError, raise_problem, raise_problems
-from hourglass_ts.frames.schema import TIME, UNIT, Panel, Roles, check_frame, future_rows
+from hourglass_ts.frames.schema import TIME, UNIT, Panel, Roles, check_frame, future_rows, unit_names
 
 Self = TypeVar("Self", bound="PanelForecaster")
 
@@ -42,9 +43,9 @@ class PanelForecaster(BaseEstimator):
         time: Hashable = None,
         target: Any = None,
         series: Any = None,
-        known: Iterable[Hashable] = (),
-        past: Iterable[Hashable] = (),
-        static: Iterable[Hashable] = (),
+        known: Any = (),
+        past: Any = (),
+        static: Any = (),
     ) -> Self:
         """Fit on a frame.
 
@@ -54,7 +55,7 @@ class PanelForecaster(BaseEstimator):
             target: the column to forecast; a list for several, and then forecasts have a `target` column; None takes
                 every numeric column without a role (a wide frame).
             series: the column, or columns, that tell series apart; None for one series.
-            known: columns known beforehand; `forecast(known=...)` needs their future rows.
+            known: a column, or a list of those, known beforehand; `forecast(known=...)` needs their future rows.
             past: columns known up to now alone.
             static: columns that never change in a series.
 
@@ -62,9 +63,11 @@ class PanelForecaster(BaseEstimator):
             DataError: with every problem of the frame. SettingsError: with every problem of the settings.
         """
         raise_problems(SettingsError, self._setting_problems())
-        roles = Roles.from_arguments(time, target, series, list(known), list(past), list(static))
-        panel = check_frame(df, roles, self.freq)
+        listed = [_labels(df, given) for given in (known, past, static)]
+        panel = check_frame(df, Roles.from_arguments(time, target, series, *listed), self.freq)
+        raise_problems(DataError, _clashes(panel, self._output_names()))
         self._fit_panel(panel)
+        self.horizon_ = int(self.horizon)
         self.roles_ = panel.roles
         self.keys_ = panel.keys
         self.history_ = self._history(panel)
@@ -94,9 +97,10 @@ class PanelForecaster(BaseEstimator):
         if df is None:
             panel, codes = self.history_, np.arange(len(self.keys_))
         else:
-            panel = check_frame(df, self.roles_, self.freq)
+            panel = check_frame(df, self.roles_, self._fitted_freq())
             codes = self._codes(panel)
-        future = future_rows(panel, self.horizon, known)
+            self._check_calendars(panel, codes)
+        future = future_rows(panel, steps, known)
         values = self._forecast_panel(panel, codes, future)
         return self._frame(panel, future, values, steps)
 
@@ -106,7 +110,14 @@ class PanelForecaster(BaseEstimator):
 
     @abstractmethod
     def _forecast_panel(self, panel: Panel, codes: np.ndarray, future: pd.DataFrame) -> dict[str, np.ndarray]:
-        """Give columns of forecasts, each (n_units, horizon); codes (n_units,) are the fitted numbers of the units."""
+        """Give columns of forecasts, each (n_units, horizon_).
+
+        codes (n_units,): the fitted numbers of the units.  future: the rows to forecast, which may be fewer.
+        """
+
+    def _output_names(self) -> tuple[str, ...]:
+        """The columns of forecasts that `_forecast_panel` gives."""
+        return ("forecast",)
 
     def _history(self, panel: Panel) -> Panel:
         """The part of the panel that `forecast()` needs later."""
@@ -124,13 +135,13 @@ class PanelForecaster(BaseEstimator):
             )
 
     def _steps(self, horizon: int | None) -> int:
-        steps = self.horizon if horizon is None else horizon
+        steps = self.horizon_ if horizon is None else horizon
         problems = count_problems(horizon=steps)
-        if not problems and steps > self.horizon:
+        if not problems and steps > self.horizon_:
             problems = [
                 Problem(
                     f"horizon={steps}",
-                    f"at most the fitted horizon of {self.horizon} steps",
+                    f"at most the fitted horizon of {self.horizon_} steps",
                     f"Fit a forecaster with horizon={steps}.",
                 )
             ]
@@ -158,16 +169,67 @@ class PanelForecaster(BaseEstimator):
             )
         return codes
 
+    def _fitted_freq(self) -> Any:
+        """The frequency of `fit`, since a short or holey history may not show it; None where series have their own."""
+        kinds = set(self.history_.calendars)
+        if len(kinds) == 1:
+            calendar = kinds.pop()
+            return calendar.offset if calendar.weekmask or calendar.holidays else calendar.freq
+        aliases = {str(calendar.freq).partition("-")[0] for calendar in kinds}
+        is_weekly = len(aliases) == 1 and next(iter(aliases)).endswith("W")
+        return aliases.pop() if is_weekly else self.freq
+
+    def _check_calendars(self, panel: Panel, codes: np.ndarray) -> None:
+        """Refuse series whose new history shows another frequency than the fitted one."""
+        for unit, code in enumerate(codes):
+            found, fitted = panel.calendars[unit], self.history_.calendars[code]
+            if replace(found, tz=None) != replace(fitted, tz=None):
+                name = unit_names(panel.keys, panel.roles, np.array([unit]))[0] or "the series"
+                raise_problem(
+                    DataError,
+                    Problem(
+                        f"steps of {found.freq!r} in {name}",
+                        f"steps of {fitted.freq!r}, as in the data of the fit",
+                        "Bring more rows of it, or fit again.",
+                        column=self.roles_.time,
+                    ),
+                )
+
     def _frame(self, panel: Panel, future: pd.DataFrame, values: dict[str, np.ndarray], steps: int) -> pd.DataFrame:
-        units = future[UNIT].to_numpy()
-        within = np.tile(np.arange(self.horizon), len(panel.keys)) < steps
-        keys = panel.keys.iloc[units].reset_index(drop=True)
-        time_label = "time" if self.roles_.time is None else self.roles_.time
-        columns: list[pd.Series] = [keys[label] for label in self.roles_.series]
-        columns.append(future[TIME].rename(time_label))
-        columns += [keys[label] for label in keys.columns[len(self.roles_.series) :]]
-        columns += [pd.Series(array.reshape(-1), name=name) for name, array in values.items()]
-        return pd.concat(columns, axis=1)[within].reset_index(drop=True)
+        keys = panel.keys.iloc[future[UNIT].to_numpy()].reset_index(drop=True)
+        parts = [keys.iloc[:, place] for place in range(keys.shape[1])]
+        parts.insert(len(self.roles_.series), future[TIME])
+        parts += [pd.Series(array[:, :steps].reshape(-1)) for array in values.values()]
+        frame = pd.DataFrame(dict(enumerate(parts)))
+        frame.columns = pd.Index(_frame_labels(panel, values), tupleize_cols=False)
+        return frame
+
+
+def _frame_labels(panel: Panel, outputs: Iterable[str]) -> list[Hashable]:
+    """The columns of a forecast frame: series, time, `target` where there are several, forecasts."""
+    n_series = len(panel.roles.series)
+    labels: list[Hashable] = list(panel.keys.columns)
+    return [*labels[:n_series], panel.roles.time, *labels[n_series:], *outputs]
+
+
+def _clashes(panel: Panel, outputs: Iterable[str]) -> list[Problem]:
+    """One problem for every label that a forecast frame would have twice."""
+    labels = _frame_labels(panel, outputs)
+    return [
+        Problem("a name that the forecast's own columns have", "another name", "Rename the column.", column=label)
+        for label in dict.fromkeys(labels)
+        if labels.count(label) > 1
+    ]
+
+
+def _labels(df: Any, given: Any) -> list[Hashable]:
+    """Covariate labels as a list: one label alone is taken as such, a tuple where the frame has such a column."""
+    alone = isinstance(given, str) or not isinstance(given, Iterable)
+    if given is None or (isinstance(given, tuple) and not given):
+        return []
+    if alone or (isinstance(given, tuple) and isinstance(df, pd.DataFrame) and given in df.columns.to_flat_index()):
+        return [given]
+    return list(given)
 
 
 def count_problems(**values: object) -> list[Problem]:

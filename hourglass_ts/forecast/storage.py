@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from hourglass_ts.errors import Problem, SavedModelError, raise_problem
 from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, new_model
+from hourglass_ts.forecast.training import seeded
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel, Roles
 from hourglass_ts.windows.encode import TableEncoder
@@ -33,6 +35,8 @@ def save_model(
     directory: Path, params: Mapping[str, Any], panel: Panel, notes: Sequence[str], trained: TrainedHourGlass
 ) -> None:
     """Write a fitted model. The directory may hold an earlier one, which is replaced once the new one is whole."""
+    directory = directory.resolve()
+    _finish_swap(directory)
     _check_replaceable(directory)
     encoder_plain, encoder_arrays = trained.encoder.state()
     panel_plain, panel_arrays = _panel_state(panel)
@@ -47,7 +51,8 @@ def save_model(
         "panel": panel_plain,
         "notes": list(notes),
     }
-    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in trained.model.state_dict().items()}
+    # clones, since safetensors refuses weights that two modules share
+    tensors = {f"model.{name}": tensor.clone().contiguous() for name, tensor in trained.model.state_dict().items()}
     tensors |= {name: torch.tensor(a) for name, a in (encoder_arrays | panel_arrays).items()}
 
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +70,8 @@ def save_model(
 
 def load_model(directory: Path) -> tuple[dict[str, Any], Panel, TrainedHourGlass]:
     """Read parameters, history and trained model; a SavedModelError says what is missing, altered or too new."""
+    directory = directory.resolve()
+    _finish_swap(directory)
     _check_files(directory)
     plain = json.loads((directory / MODEL_FILE).read_text(encoding="utf-8"))
     if plain["schema_version"] > SCHEMA_VERSION:
@@ -81,7 +88,8 @@ def load_model(directory: Path) -> tuple[dict[str, Any], Panel, TrainedHourGlass
     panel = _panel_from_state(plain["panel"], arrays, tuple(plain["notes"]))
     encoder = TableEncoder.from_state(plain["encoder"], arrays, panel.roles.covariates)
     plan, quantiles = WindowPlan(**plain["plan"]), tuple(plain["quantiles"])
-    model = new_model(encoder, plan, plain["n_series"], quantiles, plain["network"])
+    with seeded(0):  # the first weights are drawn, and then replaced: the user's generator is not to notice
+        model = new_model(encoder, plan, plain["n_series"], quantiles, plain["network"])
     model.load_state_dict({name[6:]: tensor for name, tensor in numbers.items() if name.startswith("model.")})
     model.eval()
     trained = TrainedHourGlass(plan, encoder, plain["n_series"], quantiles, plain["network"], model)
@@ -90,15 +98,14 @@ def load_model(directory: Path) -> tuple[dict[str, Any], Panel, TrainedHourGlass
 
 def _check_replaceable(directory: Path) -> None:
     """Refuse a place that holds something else than an earlier model: saving would delete it."""
-    others = directory.is_file() or (
-        directory.is_dir() and any(directory.iterdir()) and not (directory / MODEL_FILE).is_file()
-    )
-    if others:
+    own = {MODEL_FILE, NUMBERS_FILE, CHECKSUM_FILE}
+    others = sorted(path.name for path in directory.iterdir() if path.name not in own) if directory.is_dir() else []
+    if others or directory.is_file():
         raise_problem(
             SavedModelError,
             Problem(
-                f"{directory} with other files in it",
-                "a new or empty directory, or one with a saved model",
+                f"{directory} with other files in it, such as {others[0]}" if others else f"a file at {directory}",
+                "a new or empty directory, or one with a saved model alone",
                 "Name another directory.",
             ),
         )
@@ -106,17 +113,26 @@ def _check_replaceable(directory: Path) -> None:
 
 def _swap(new: Path, directory: Path) -> None:
     """Put `new` in the place of `directory`; an earlier model is moved aside first, and back if that fails."""
-    old = directory.with_name(f".{directory.name}-old")
+    old = _moved_aside(directory)
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.rename(old)
     try:
         new.rename(directory)
-    except OSError:
-        if old.exists():
-            old.rename(directory)
-        raise
+    finally:
+        _finish_swap(directory)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _finish_swap(directory: Path) -> None:
+    """Move back a model that a save, killed between its two renames, left aside."""
+    old = _moved_aside(directory)
+    if old.exists() and not directory.exists():
+        old.rename(directory)
+
+
+def _moved_aside(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}-old")
 
 
 def _check_files(directory: Path) -> None:
@@ -133,7 +149,8 @@ def _check_files(directory: Path) -> None:
     try:
         sums = json.loads((directory / CHECKSUM_FILE).read_text(encoding="utf-8"))
     except ValueError:
-        sums = {}
+        sums = None
+    sums = sums if isinstance(sums, dict) else {}
     altered = [name for name in (MODEL_FILE, NUMBERS_FILE) if sums.get(name) != _sha256(directory / name)]
     if altered:
         raise_problem(
@@ -182,7 +199,7 @@ def _panel_state(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         },
         "keys": {
             "labels": [_plain(label, "series") for label in panel.keys.columns],
-            "dtypes": [str(dtype) for dtype in panel.keys.dtypes],
+            "dtypes": [_dtype_state(dtype) for dtype in panel.keys.dtypes],
             "values": [[_plain(v, "series") for v in panel.keys.iloc[:, i]] for i in range(panel.keys.shape[1])],
             "n": len(panel.keys),
         },
@@ -209,12 +226,31 @@ def _panel_from_state(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
         columns.append((label, column))
     keys = plain["keys"]
     key_columns: list[tuple[Hashable, pd.Series]] = [
-        (_unplain(label), pd.Series([_unplain(v) for v in values], dtype=object).astype(dtype))
+        (_unplain(label), pd.Series([_unplain(v) for v in values], dtype=object).astype(_dtype(dtype)))
         for label, dtype, values in zip(keys["labels"], keys["dtypes"], keys["values"], strict=True)
     ]
-    kinds = [Calendar(**{**c, "holidays": tuple(c["holidays"])}) for c in plain["calendars"]]
+    kinds = [_calendar(state) for state in plain["calendars"]]
     calendars = tuple(kinds[number] for number in plain["calendar_of"])
     return Panel(roles, _frame(key_columns, keys["n"]), _frame(columns, len(arrays["panel_unit"])), calendars, notes)
+
+
+def _calendar(state: Mapping[str, Any]) -> Calendar:
+    return Calendar(**{**state, "holidays": tuple(state["holidays"])})
+
+
+def _dtype_state(dtype: Any) -> Any:
+    """A dtype by its name; a categorical one by its categories too."""
+    if not isinstance(dtype, pd.CategoricalDtype):
+        return str(dtype)
+    categories = [_plain(value, "series") for value in dtype.categories]
+    return {"categories": categories, "of": str(dtype.categories.dtype), "ordered": dtype.ordered}
+
+
+def _dtype(state: Any) -> Any:
+    if isinstance(state, str):
+        return state
+    categories = pd.Index([_unplain(value) for value in state["categories"]], dtype=object).astype(state["of"])
+    return pd.CategoricalDtype(categories, state["ordered"])
 
 
 def _times(ticks: np.ndarray, dtype: str) -> pd.Series:
@@ -235,14 +271,14 @@ def _frame(columns: Sequence[tuple[Hashable, pd.Series]], n_rows: int) -> pd.Dat
 
 def _plain(value: Any, name: str) -> Any:
     """A value as JSON, with what JSON has no word for in a tagged list."""
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and value.dtype.kind not in "mM":  # dates would turn into integers
         value = value.item()
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, pd.Timestamp):
         return {"timestamp": value.isoformat()}
-    if isinstance(value, pd.offsets.BaseOffset) and value.freqstr:
-        return value.freqstr
+    if isinstance(value, pd.offsets.BaseOffset) or (name == "freq" and isinstance(value, timedelta)):
+        return {"calendar": asdict(Calendar.from_freq(value))}
     if isinstance(value, (list, tuple, np.ndarray)):
         return {"tuple" if isinstance(value, tuple) else "list": [_plain(item, name) for item in value]}
     raise_problem(
@@ -261,5 +297,8 @@ def _unplain(value: Any) -> Any:
     ((kind, content),) = value.items()
     if kind == "timestamp":
         return pd.Timestamp(content)
+    if kind == "calendar":
+        calendar = _calendar(content)
+        return calendar.offset if calendar.weekmask or calendar.holidays else calendar.freq
     items = [_unplain(item) for item in content]
     return tuple(items) if kind == "tuple" else items

@@ -16,11 +16,13 @@ from pytorch_forecasting.models.base import BaseModelWithCovariates
 from pytorch_forecasting.models.nn.embeddings import MultiEmbedding
 from pytorch_forecasting.utils import OutputMixIn, detach
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, Subset
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.model._checkpoints import allow_checkpoint_classes
 from hourglass_ts.model._outputs import interpolate_median, readout_for
+from hourglass_ts.model._reader import WindowReader, as_list, normalise, target_scale
 from hourglass_ts.model._series import dataset_stretches, hold_out_tail, series_numbers
 from hourglass_ts.network.floor import LinearFloor, Stretch, fit_share
 from hourglass_ts.network.network import HourGlassNetwork, NetworkConfig, WindowScale, default_patch, stack_targets
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 MIN_TIME_BLOCKS = 8
 OFFSET_WINDOWS = 4096
+WARM_UP_SHARE = 0.2
 
 
 class _OutputFields(NamedTuple):
@@ -56,8 +59,12 @@ class HourGlassModel(BaseModelWithCovariates):
         shortening_factors: how strongly each level of the hourglass shortens; [1] does not.
         patch: steps per token; None makes a dozen tokens or more of the context.
         d_model, n_heads, d_ff, dropout, layers_per_level, shortening, upsampling: see `HourGlass`.
-        floor: False leaves the floor at the naive forecast.
+        floor: False leaves the network alone, on the last value: no floor, and a share of 1.
         series_dim: width of a learned embedding of each series; 0 for none.
+        window_weights: weigh every window's loss by 1 / its spread, so that loud series do not drown quiet ones; for
+            losses that grow with the error, such as MAE and quantile loss. One target alone.
+        one_cycle: let the learning rate rise to its value and fall to nothing over the training that the trainer plans
+            (Smith 2018); False leaves upstream's optimiser as it is.
         observed_real: a real in the data set that is 1 where the target was observed and 0 where it is a filling.
 
     Source: Nawrot et al. 2022, https://arxiv.org/abs/2110.13711; for the floor see `hourglass_ts.network.floor`.
@@ -66,7 +73,6 @@ class HourGlassModel(BaseModelWithCovariates):
     _output_class = HourGlassOutput
     share: Tensor
     floor_fitted: Tensor
-    series_keys: Tensor
 
     @classmethod
     def _pkg(cls) -> type:
@@ -89,6 +95,8 @@ class HourGlassModel(BaseModelWithCovariates):
         upsampling: str = "attention",
         floor: bool = True,
         series_dim: int = 0,
+        window_weights: bool = False,
+        one_cycle: bool = False,
         observed_real: str | None = None,
         n_series: int = 0,
         group_sizes: Sequence[int] = (),
@@ -125,19 +133,31 @@ class HourGlassModel(BaseModelWithCovariates):
         self.readouts = [
             readout_for(loss, size) for loss, size in zip(losses, self._output_sizes(len(losses)), strict=True)
         ]
-        self.embeddings = MultiEmbedding(
+        embeddings = MultiEmbedding(
             embedding_sizes=embedding_sizes,
             categorical_groups=categorical_groups,
             embedding_paddings=embedding_paddings,
             x_categoricals=x_categoricals,
         )
-        targets = self._targets_among_reals
-        self._past_names = time_varying_categoricals_encoder + [
-            name for name in time_varying_reals_encoder if name not in targets and name != observed_real
-        ]
-        self._future_names = time_varying_categoricals_decoder + time_varying_reals_decoder
-        self._static_names = static_categoricals + static_reals
+        not_covariates = {observed_real, *(self.target_names if self.dataset_parameters is not None else [])}
+        self.reader = WindowReader(
+            embeddings,
+            x_reals,
+            context=context,
+            horizon=horizon,
+            past=time_varying_categoricals_encoder + [n for n in time_varying_reals_encoder if n not in not_covariates],
+            future=time_varying_categoricals_decoder + time_varying_reals_decoder,
+            static=static_categoricals + static_reals,
+            observed_real=observed_real,
+            group_sizes=group_sizes,
+            n_series=n_series,
+        )
         n_targets = len(self.readouts)
+        if window_weights and n_targets > 1:
+            raise_problem(
+                SettingsError,
+                Problem(f"window_weights with {n_targets} targets", "one target", "Leave window_weights out."),
+            )
         self.network = HourGlassNetwork(
             NetworkConfig(
                 context=context,
@@ -152,11 +172,12 @@ class HourGlassModel(BaseModelWithCovariates):
                 shortening=shortening,
                 upsampling=upsampling,
                 layers_per_level=layers_per_level,
-                n_past=self._width(self._past_names),
-                n_future=self._width(self._future_names),
-                n_static=self._width(self._static_names),
+                n_past=self.reader.width(self.reader.past),
+                n_future=self.reader.width(self.reader.future),
+                n_static=self.reader.width(self.reader.static),
                 n_series=n_series,
                 series_dim=series_dim,
+                level_features=not all(readout.on_floor for readout in self.readouts),
             )
         )
         self.floors = nn.ModuleList(
@@ -166,7 +187,6 @@ class HourGlassModel(BaseModelWithCovariates):
             self.register_buffer(f"offsets_{number}", torch.zeros(horizon, len(readout.offset_levels)))
         self.register_buffer("share", torch.ones(n_targets))
         self.register_buffer("floor_fitted", torch.tensor(False))
-        self.register_buffer("series_keys", torch.full((n_series,), -1, dtype=torch.long))
         self._gate_evidence: list[list[Tensor]] = []
 
     @classmethod
@@ -209,7 +229,7 @@ class HourGlassModel(BaseModelWithCovariates):
             allowed_encoder_known_variable_names=allowed_encoder_known_variable_names,
             **{**sizes, **kwargs, "loss": loss},
         )
-        model.series_keys.copy_(series_numbers(groups, model.hparams.group_sizes).unique())
+        model.reader.series_keys.copy_(series_numbers(groups, model.hparams.group_sizes).unique())
         return model
 
     # --- forward -----------------------------------------------------------------------------------------------------
@@ -218,8 +238,7 @@ class HourGlassModel(BaseModelWithCovariates):
         """Forecast every window of `x`; `full_share` leaves the gate open, as training does."""
         predictions, floors, residuals = [], [], []
         for number, readout in enumerate(self.readouts):
-            target_scale = self._target_scale(x, number)
-            batch = self._window_batch(x, number, target_scale)
+            batch = self._windows(x, number)
             spread = WindowScale.of(batch).spread
             numbers = self.network(batch, number).float()
             with torch.autocast(self.device.type, enabled=False):
@@ -230,73 +249,19 @@ class HourGlassModel(BaseModelWithCovariates):
                     floor + share * residual, spread, numbers, getattr(self, f"offsets_{number}")
                 )
                 steps = self._n_decoder_steps(x)
-                predictions.append(self._to_real_units(parameters[:, :steps], target_scale, number))
+                predictions.append(self._to_real_units(parameters[:, :steps], x, number))
             floors.append(floor[:, :steps])
             residuals.append(residual[:, :steps])
         return self.to_network_output(
             prediction=stack_targets(predictions), floor=stack_targets(floors), residual=stack_targets(residuals)
         )
 
-    def _window_batch(self, x: dict[str, Any], number: int, target_scale: Tensor) -> WindowBatch:
-        lengths = x["encoder_lengths"]
-        context, horizon = self.hparams.context, self.hparams.horizon
-        place = lengths[:, None] - context + torch.arange(context, device=lengths.device)
-        present = place >= 0
+    def _windows(self, x: dict[str, Any], number: int) -> WindowBatch:
+        return self.reader(x, number, self._normalizers[number])
 
-        def align(sequence: Tensor) -> Tensor:
-            width = sequence.shape[2:]
-            if sequence.shape[1] == 0:
-                return sequence.new_zeros(len(sequence), context, *width)
-            index = place.clamp(min=0, max=sequence.shape[1] - 1).reshape(*place.shape, *[1] * len(width))
-            return sequence.gather(1, index.expand(*place.shape, *width)).nan_to_num()
-
-        target = as_list(x["encoder_target"])[number].float()
-        normalizer = self._normalizers[number]
-        normalised = (normalizer.preprocess(target) - target_scale[:, :1]) / target_scale[:, 1:]
-        observed = present
-        if self.hparams.observed_real is not None:
-            column = self.hparams.x_reals.index(self.hparams.observed_real)
-            observed = present & (align(x["encoder_cont"])[..., column] > 0.5)
-        future = self._features(x["decoder_cat"], x["decoder_cont"], self._future_names)[:, :horizon]
-        return WindowBatch(
-            past=torch.where(present, align(normalised), 0.0),
-            present=present,
-            observed=observed,
-            past_covariates=align(self._features(x["encoder_cat"], x["encoder_cont"], self._past_names)),
-            future_covariates=nn.functional.pad(future, (0, 0, 0, horizon - future.shape[1])).nan_to_num(),
-            static=self._static_features(x),
-            series=self._series_codes(x["groups"]),
-        )
-
-    def _features(self, categoricals: Tensor, reals: Tensor, names: Sequence[str]) -> Tensor:
-        """(B, time, width) of the named variables, categoricals embedded; nothing else of `reals` is read."""
-        chosen = [name for name in names if name not in self.hparams.x_reals]
-        embedded = self.embeddings(categoricals) if chosen else {}
-        parts = [
-            embedded[name] if name in embedded else reals[..., self.hparams.x_reals.index(name), None] for name in names
-        ]
-        return torch.cat(parts, dim=-1) if parts else reals[..., :0]
-
-    def _static_features(self, x: dict[str, Any]) -> Tensor:
-        """From the first decoder step, which exists even where the encoder is empty."""
-        return self._features(x["decoder_cat"][:, :1], x["decoder_cont"][:, :1], self._static_names)[:, 0].nan_to_num()
-
-    def _series_codes(self, groups: Tensor) -> Tensor:
-        numbers = series_numbers(groups, self.hparams.group_sizes) if self.hparams.group_sizes else groups[:, 0]
-        if len(self.series_keys) == 0:
-            return torch.full_like(numbers, -1)
-        place = torch.searchsorted(self.series_keys, numbers).clamp(max=len(self.series_keys) - 1)
-        return place.where((self.series_keys[place] == numbers) & (numbers >= 0), -1)
-
-    def _target_scale(self, x: dict[str, Any], number: int) -> Tensor:
-        """(B, 2) centre and scale; an encoder too short to have a spread gets centre 0 or its value, and scale 1."""
-        scale = as_list(x["target_scale"])[number].float()
-        centre, spread = scale[:, :1].nan_to_num(), scale[:, 1:]
-        return torch.cat([centre, torch.where(spread.isfinite() & (spread > 0), spread, 1.0)], dim=1)
-
-    def _to_real_units(self, parameters: Tensor, target_scale: Tensor, number: int) -> Tensor:
+    def _to_real_units(self, parameters: Tensor, x: dict[str, Any], number: int) -> Tensor:
         return self._losses[number].rescale_parameters(
-            parameters, target_scale=target_scale, encoder=self._normalizers[number]
+            parameters, target_scale=target_scale(x, number), encoder=self._normalizers[number]
         )
 
     def _n_decoder_steps(self, x: dict[str, Any]) -> int:
@@ -320,17 +285,13 @@ class HourGlassModel(BaseModelWithCovariates):
     def _normalizers(self) -> list[TorchNormalizer]:
         return list(getattr(self.output_transformer, "normalizers", [self.output_transformer]))
 
-    @property
-    def _targets_among_reals(self) -> list[str]:
-        return self.target_names if self.dataset_parameters is not None else []
-
     def _output_sizes(self, n_targets: int) -> list[int]:
         return [int(size) for size in as_list(self.hparams.output_size)] * (
             n_targets if isinstance(self.hparams.output_size, int) else 1
         )
 
-    def _width(self, names: Sequence[str]) -> int:
-        return sum(self.embeddings.output_size.get(n, 1) for n in names)
+    def _has_floor(self, number: int) -> bool:
+        return bool(self.hparams.floor) and self.readouts[number].on_floor
 
     def _floor(self, number: int) -> LinearFloor:
         return cast(LinearFloor, self.floors[number])
@@ -358,7 +319,7 @@ class HourGlassModel(BaseModelWithCovariates):
             else:
                 self._check_groups(validation)
                 early, judges = used, self.stretches(validation, number)
-            if self.hparams.floor and self.readouts[number].on_floor:
+            if self._has_floor(number):
                 report = floor.cpu().fit(early, judges)
                 if validation is None:
                     floor.refit(used)
@@ -381,7 +342,7 @@ class HourGlassModel(BaseModelWithCovariates):
             dataset,
             number,
             self._normalizers[number].preprocess,
-            lambda groups: self._series_codes(groups.to(self.device)).cpu(),
+            lambda groups: self.reader.series_codes(groups.to(self.device)).cpu(),
             self.hparams.observed_real,
         )
 
@@ -400,7 +361,7 @@ class HourGlassModel(BaseModelWithCovariates):
         with torch.no_grad():
             for x, y in loader:
                 x, y = _to_device(x, self.device), _to_device(y, self.device)
-                batch = self._window_batch(x, number, self._target_scale(x, number))
+                batch = self._windows(x, number)
                 floor = self._floor(number)(batch.past, batch.present, batch.series)
                 error, seen = self._floor_error(x, y, floor, number)
                 ratio = torch.where(seen, error, torch.nan) / WindowScale.of(batch).spread
@@ -411,10 +372,9 @@ class HourGlassModel(BaseModelWithCovariates):
 
     def _floor_error(self, x: dict[str, Any], y: Any, floor: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """What the floor missed, in normalised space, and which of it counts: (B, steps) each."""
-        target, weight = as_list(y[0])[number].float(), y[1]
+        target, weight = as_list(y[0])[number], y[1]
         steps = target.shape[1]
-        scale = self._target_scale(x, number)
-        normalised = (self._normalizers[number].preprocess(target) - scale[:, :1]) / scale[:, 1:]
+        normalised = normalise(target, target_scale(x, number), self._normalizers[number])
         seen = torch.arange(steps, device=target.device) < x["decoder_lengths"][:, None]
         if weight is not None:
             seen = seen & (weight > 0)
@@ -422,7 +382,7 @@ class HourGlassModel(BaseModelWithCovariates):
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         """Upstream's step, with the gate open."""
-        x, y = batch
+        x, y = self._weighted(batch)
         log, _ = self.step(x, y, batch_idx, full_share=True)
         self.training_step_outputs.append(detach(log))
         return log
@@ -430,7 +390,7 @@ class HourGlassModel(BaseModelWithCovariates):
     def validation_step(self, batch: Any, batch_idx: int) -> Any:
         """Upstream's step; while fitting, with the gate open, gathering what the gate is fitted on."""
         fitting = self.trainer.state.fn == TrainerFn.FITTING
-        x, y = batch
+        x, y = self._weighted(batch)
         log, out = self.step(x, y, batch_idx, full_share=fitting)
         log.update(self.create_log(x, y, out, batch_idx))
         self.validation_step_outputs.append(detach(log))
@@ -438,12 +398,23 @@ class HourGlassModel(BaseModelWithCovariates):
             self._gate_evidence.append([self._evidence(x, y, out, number) for number in range(len(self.readouts))])
         return log
 
+    def _weighted(self, batch: Any) -> Any:
+        """The batch, its weights divided by the spread of every window where that was asked for."""
+        x, (target, weight) = batch
+        if not self.hparams.window_weights:
+            return batch
+        spread = WindowScale.of(self._windows(x, 0)).spread * target_scale(x, 0)[:, 1:]
+        return x, (target, (torch.ones_like(target) if weight is None else weight) / spread)
+
     def _evidence(self, x: dict[str, Any], y: Any, out: HourGlassOutput, number: int) -> Tensor:
         """(B, 4) of each window: Σ r·e, Σ r·r, the number of its series, and the time block of its origin."""
         error, seen = self._floor_error(x, y, as_list(out.floor)[number], number)
         residual = torch.where(seen, as_list(out.residual)[number], 0.0)
-        block = x["decoder_time_idx"][:, 0] // self.hparams.horizon
+        block = x["decoder_time_idx"][:, 0] // (2 * self.hparams.horizon)
         group = series_numbers(x["groups"], [int(x["groups"].max()) + 1] * x["groups"].shape[1])
+        if self.hparams.window_weights:
+            spread = WindowScale.of(self._windows(x, number)).spread
+            error, residual = error / spread, residual / spread
         sums = [(residual * error).sum(1), residual.square().sum(1), group, block]
         return torch.stack([part.double() for part in sums], dim=1).detach().cpu()
 
@@ -457,7 +428,7 @@ class HourGlassModel(BaseModelWithCovariates):
             _, block = time_block.unique(return_inverse=True)
             if block.max() + 1 < MIN_TIME_BLOCKS:
                 block = block + series * len(block)
-            self.share[number] = fit_share(dot, norm, block) if self.readouts[number].on_floor else 1.0
+            self.share[number] = fit_share(dot, norm, block) if self._has_floor(number) else 1.0
         self._gate_evidence.clear()
         self.log("val_share", self.share.mean(), prog_bar=True)
 
@@ -483,6 +454,22 @@ class HourGlassModel(BaseModelWithCovariates):
                 )
         raise_problems(DataError, problems)
 
+    def configure_optimizers(self) -> Any:
+        """Upstream's optimiser; with `one_cycle`, its learning rate follows one cycle over the planned training."""
+        configured = super().configure_optimizers()
+        if not self.hparams.one_cycle:
+            return configured
+        (optimizer,) = (
+            configured["optimizer"] if isinstance(configured["optimizer"], list) else [configured["optimizer"]]
+        )
+        schedule = OneCycleLR(
+            optimizer,
+            max_lr=self.hparams.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=WARM_UP_SHARE,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
     # --- prediction --------------------------------------------------------------------------------------------------
 
     def predict(self, data: Any, *args: Any, trainer_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
@@ -505,11 +492,6 @@ class HourGlassModel(BaseModelWithCovariates):
                 for forecast, loss in zip(forecasts, self._losses, strict=True)
             ]
         )
-
-
-def as_list(value: Any) -> list[Any]:
-    """The list itself, or one value in a list."""
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _to_device(value: Any, device: torch.device) -> Any:

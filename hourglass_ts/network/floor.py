@@ -25,6 +25,7 @@ SERIES_STRENGTHS = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, math.inf)
 CHUNK_WINDOWS = 4096
 MAX_MAP_NUMBERS = 2**24
 REFINEMENTS = 4
+PRIOR_HORIZONS = 10.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Stretch:
         """Standard deviation of what was observed; 1 for a constant series."""
         seen = self.values[self.observed].double()
         spread = float(seen.std(correction=0)) if len(seen) else 0.0
-        return spread if spread > 1e-9 * (1.0 + float(seen.abs().max() if len(seen) else 0.0)) else 1.0
+        return spread if spread > 1e-9 * float(seen.abs().max() if len(seen) else 0.0) else 1.0
 
     def windows(self, context: int, horizon: int, scale: float) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Chunks of (inputs (n, L), targets (n, H), seen (n, H)), less the origin's value and divided by `scale`.
@@ -89,6 +90,12 @@ class _Problem:
     def windows(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for stretch, scale in self.parts:
             yield from stretch.windows(self.context, self.horizon, scale)
+
+    @property
+    def n_horizons(self) -> float:
+        """How many horizons the targets span: what overlapping windows are worth."""
+        spans = [float(s.origins.max() - s.origins.min()) for s, _ in self.parts if len(s.origins)]
+        return sum(spans) / self.horizon + len(spans)
 
     def solve(self, prior: Tensor, strengths: Sequence[float]) -> list[Tensor]:
         """The minimiser of ‖seen (Y − XW)‖² + λ ‖W − prior‖² for every λ, from one eigendecomposition.
@@ -193,21 +200,19 @@ class LinearFloor(nn.Module):
         best = _least(errors)
         common = candidates[best]
 
-        own, gains = {}, {}
-        for stretch in training:
-            if stretch.code not in judges or not 0 <= stretch.code < self.n_series:
-                continue
-            candidates = self._problem([stretch], scales).solve(common, SERIES_STRENGTHS)
-            sums = [judges[stretch.code].squared_error(weights) for weights in candidates]
-            chosen = _least(sums)
-            if math.isfinite(SERIES_STRENGTHS[chosen]):
-                own[stretch.code] = (SERIES_STRENGTHS[chosen], candidates[chosen])
-                gains[stretch.code] = sums[-1] - sums[chosen]
+        candidates_of = {s.code: s for s in training if s.code in judges and 0 <= s.code < self.n_series}
+        sums = {}
+        for code, stretch in candidates_of.items():
+            own = self._problem([stretch], scales).solve(common, SERIES_STRENGTHS)
+            sums[code] = torch.tensor([judges[code].squared_error(weights) for weights in own], dtype=torch.float64)
+        chosen = _choose_strengths(sums, judges)
+        gains = {code: float(sums[code][-1] - sums[code][place]) for code, place in chosen.items()}
         earners = sorted(gains, key=lambda code: -gains[code])[: len(self.own)]
-        self._store(common, {code: own[code][1] for code in earners})
+        strengths = {code: SERIES_STRENGTHS[chosen[code]] for code in sorted(earners)}
+        self._fit_own(common, candidates_of, scales, strengths)
         self.report = FloorReport(
             common_strength=COMMON_STRENGTHS[best],
-            own_strengths={code: own[code][0] for code in sorted(earners)},
+            own_strengths=strengths,
             n_series=len(scales),
             naive_error=errors[-1] / n_judged,
             common_error=errors[best] / n_judged,
@@ -225,23 +230,39 @@ class LinearFloor(nn.Module):
         scales = {stretch.code: stretch.scale() for stretch in training}
         pooled = self._problem(training, scales)
         (common,) = pooled.solve(torch.zeros_like(pooled.xy), [self.report.common_strength])
-        own = {
-            stretch.code: self._problem([stretch], scales).solve(common, [self.report.own_strengths[stretch.code]])[0]
-            for stretch in training
-            if stretch.code in self.report.own_strengths
-        }
-        self._store(common, own)
+        self._fit_own(common, {stretch.code: stretch for stretch in training}, scales, self.report.own_strengths)
 
     def _problem(self, stretches: Sequence[Stretch], scales: dict[int, float]) -> _Problem:
         return _Problem(self.context, self.horizon, [(stretch, scales[stretch.code]) for stretch in stretches])
 
-    def _store(self, common: Tensor, own: dict[int, Tensor]) -> None:
+    def _fit_own(
+        self, common: Tensor, stretches: dict[int, Stretch], scales: dict[int, float], strengths: dict[int, float]
+    ) -> None:
         self.common.copy_(common)
         self.own.zero_()
         self.map_of_series.fill_(-1)
-        for row, (code, weights) in enumerate(own.items()):
-            self.own[row] = weights
+        for row, code in enumerate(code for code in strengths if code in stretches):
+            (self.own[row],) = self._problem([stretches[code]], scales).solve(common, [strengths[code]])
             self.map_of_series[code] = row
+
+
+def _choose_strengths(sums: dict[int, Tensor], judges: dict[int, _Problem]) -> dict[int, int]:
+    """The place of each series' strength, for those that earn a map of their own.
+
+    A few validation windows choose by luck, so every series' error curve is joined by the curve of all series, which
+    counts as much as `PRIOR_HORIZONS` horizons of its own.
+    """
+    n_targets = {code: max(float(judges[code].n_targets.sum()), 1.0) for code in sums}
+    everyone = sum(sums.values(), torch.zeros(len(SERIES_STRENGTHS), dtype=torch.float64)) / max(
+        sum(n_targets.values()), 1.0
+    )
+    chosen = {}
+    for code, curve in sums.items():
+        score = judges[code].n_horizons * curve / n_targets[code] + PRIOR_HORIZONS * everyone
+        place = _least(score.tolist())
+        if math.isfinite(SERIES_STRENGTHS[place]):
+            chosen[code] = place
+    return chosen
 
 
 def _least(errors: Sequence[float]) -> int:
@@ -255,8 +276,9 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
     Of the network's correction r and what the floor missed e, it takes the sums over each window's observed targets:
     dot (n,) = Σ r·e and norm (n,) = Σ r·r. block (n,): windows of one block overlap or share their time: one sample.
 
-    With w the ratio and s its standard error over blocks, the share is w (1 − (2s / w)²): 0 unless w is two standard
-    errors above 0. The weights that r comes from were chosen on the same windows, so less would reward luck.
+    With w the ratio, s its standard error over blocks and t the 99.5 % point of Student's distribution, the share is
+    w (1 − (t s / w)²): 0 unless w is significantly above 0. The weights that r comes from were chosen on the same
+    windows, epoch by epoch, so a milder test would reward luck (on random walks 2 s let 3 of 20 through, this none).
 
     Example:
         >>> fit_share(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([2.0, 4.0, 2.0]), torch.arange(3))
@@ -269,4 +291,12 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
         return 0.0
     weight = float(dots.sum() / norms.sum())
     variance = float((dots - weight * norms).square().sum() / norms.sum() ** 2) * n_blocks / (n_blocks - 1)
-    return min(1.0, max(0.0, weight - 4 * variance / weight))
+    return min(1.0, max(0.0, weight - _student_point(n_blocks - 1) ** 2 * variance / weight))
+
+
+def _student_point(freedom: int) -> float:
+    """The 99.5 % point of Student's t (Abramowitz and Stegun 26.7.5, three terms)."""
+    z = 2.5758
+    first = (z**3 + z) / (4 * freedom)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    return z + first + second

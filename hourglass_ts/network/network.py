@@ -23,6 +23,8 @@ class NetworkConfig:
     context, horizon: steps.  patch: steps in a token.  n_past, n_future, n_static: widths of the covariates.
     n_series: series with an embedding of their own, when `series_dim` > 0.
     n_outputs: parameters per step for each target, the location first.
+    level_features: also read the window's last value and spread, for outputs that do not stand on a floor. Without them
+        the network is blind to level and scale, and need not extrapolate where a series has grown.
     """
 
     context: int
@@ -43,6 +45,7 @@ class NetworkConfig:
     n_series: int = 0
     series_dim: int = 0
     positions: str = "rotary"
+    level_features: bool = False
 
     def __post_init__(self) -> None:
         sizes = ("context", "horizon", "patch", "d_model", "n_heads", "d_ff", "layers_per_level")
@@ -119,11 +122,11 @@ class HourGlassNetwork(nn.Module):
         super().__init__()
         self.config = config
         d = config.d_model
-        n_static = config.n_static + config.series_dim + 2
+        n_static = config.n_static + config.series_dim + 2 * config.level_features
         self.series_embedding = nn.Embedding(config.n_series + 1, config.series_dim) if config.series_dim else None
         self.target_embedding = nn.Embedding(len(config.n_outputs), d)
         self.token = nn.Linear(config.patch * (3 + config.n_past), d)
-        self.static = nn.Linear(n_static, d)
+        self.static = nn.Linear(n_static, d) if n_static else None
         self.encoder = HourGlass(
             config.n_heads,
             d,
@@ -142,7 +145,10 @@ class HourGlassNetwork(nn.Module):
         """What to add to the forecast of `target`, in units of each window's spread: (B, H, n_outputs[target])."""
         scale = WindowScale.of(batch)
         tokens, pads = self._tokens(batch, scale)
-        context = self.static(self._static(batch, scale)) + self.target_embedding.weight[target]
+        context = self.target_embedding.weight[target]
+        if self.static is not None:
+            context = context + self.static(self._static(batch, scale))
+        context = context.expand(len(tokens), -1)
         encoded = self.encoder((tokens + context[:, None]).transpose(0, 1), key_padding_mask=pads)
         state = self.norm(encoded[-1] + context)
         return self.heads[target](state, batch.future_covariates)
@@ -161,7 +167,9 @@ class HourGlassNetwork(nn.Module):
         return self.token(tokens), pads
 
     def _static(self, batch: WindowBatch, scale: WindowScale) -> Tensor:
-        parts = [batch.static, scale.last.arcsinh(), scale.spread.log()]
+        parts = [batch.static]
+        if self.config.level_features:
+            parts += [scale.last.arcsinh(), scale.spread.log()]
         if self.series_embedding is not None:
             n = self.config.n_series
             known = (batch.series >= 0) & (batch.series < n)

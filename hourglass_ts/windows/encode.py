@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.frames.schema import OBSERVED, STEP, UNIT, VALUE, Panel
-from hourglass_ts.windows.normalise import SeriesScaler
+from hourglass_ts.windows.normalise import RELATIVE_NOISE, SeriesScaler
 
 TARGET, FLAG, WEIGHT, TIME_IDX, SERIES = "target", "observed", "weight", "time_idx", "series"
 UNKNOWN = "nan"
@@ -39,7 +39,7 @@ class Covariate:
             return cls(name, label, role, tuple(sorted(column.dropna().astype(str).unique())))
         spread = float(column.std(ddof=0))
         centre = float(column.mean())
-        usable = np.isfinite(spread) and spread > 1e-9 * (1.0 + abs(centre))
+        usable = np.isfinite(spread) and spread > RELATIVE_NOISE * abs(centre)
         return cls(name, label, role, None, centre if np.isfinite(centre) else 0.0, spread if usable else 1.0)
 
     def encode(self, column: pd.Series, units: pd.Series) -> pd.Series:

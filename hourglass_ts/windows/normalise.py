@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem
+from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.frames.schema import TIME, UNIT, VALUE, Panel, unit_names
 
 TRANSFORMS = (None, "log")
+RELATIVE_NOISE = 1e-14
+"""A spread this small beside the level is rounding: the series is constant."""
 
 
 @dataclass(frozen=True)
 class SeriesScaler:
     """Centre and scale per series, after an optional logarithm.
 
-    centre, scale: (n_series,) float64, in the transformed space.  A constant or never observed series has scale 1.
+    centre, scale: (n_series,) float64, in the transformed space.  A constant series is measured in its own level, so
+    that units do not matter; one of zeros, of no values, or of logarithms has scale 1.
 
     Example:
         >>> scaler = SeriesScaler.fit(np.array([1.0, 3.0]), np.array([0, 0]), n_series=1)
@@ -37,10 +41,14 @@ class SeriesScaler:
         seen = np.isfinite(forward)
         forward, codes = forward[seen], codes[seen]
         count = np.maximum(np.bincount(codes, minlength=n_series), 1)
-        centre = np.bincount(codes, forward, minlength=n_series) / count
+        start = np.zeros(n_series)  # sums of differences from a series' own value keep their digits far from 0
+        start[codes] = forward
+        centre = start + np.bincount(codes, forward - start[codes], minlength=n_series) / count
         variance = np.bincount(codes, (forward - centre[codes]) ** 2, minlength=n_series) / count
         scale = np.sqrt(variance)
-        scale[scale <= 1e-9 * (1.0 + np.abs(centre))] = 1.0
+        constant = scale <= RELATIVE_NOISE * np.abs(centre)
+        level = np.where((centre != 0) & (transform_name is None), np.abs(centre), 1.0)
+        scale[constant] = level[constant]
         return cls(centre, scale, transform_name)
 
     def transform(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -63,13 +71,16 @@ def _forward(values: np.ndarray, transform_name: str | None) -> np.ndarray:
     return np.log(values) if transform_name == "log" else values
 
 
+def transform_problems(transform_name: Any) -> list[Problem]:
+    """The problem, if any, of an unknown transform."""
+    if transform_name in TRANSFORMS:
+        return []
+    return [Problem(f"transform={transform_name!r}", f"one of {TRANSFORMS}", "Pass one of them.")]
+
+
 def check_transform(panel: Panel, transform_name: str | None) -> None:
     """Raise a SettingsError for an unknown transform, and a DataError for values that it cannot take."""
-    if transform_name not in TRANSFORMS:
-        raise_problem(
-            SettingsError,
-            Problem(f"transform={transform_name!r}", f"one of {TRANSFORMS}", "Pass one of them."),
-        )
+    raise_problems(SettingsError, transform_problems(transform_name))
     refused = panel.table[panel.table[VALUE] <= 0] if transform_name == "log" else panel.table[:0]
     if len(refused):
         first = refused.iloc[0]

@@ -23,6 +23,7 @@ from pytorch_forecasting.tuning import Tuner
 
 from hourglass_ts import HourGlassModel
 from hourglass_ts.errors import DataError, SettingsError
+from hourglass_ts.model._reader import target_scale
 
 CONTEXT, HORIZON = 12, 3
 
@@ -342,7 +343,7 @@ def test_unseen_series_get_the_common_map():
     model.fit_floor(training, validation)
     x, _ = first_batch(validation)
     x["groups"] = torch.full_like(x["groups"], 99)
-    batch = model._window_batch(x, 0, model._target_scale(x, 0))
+    batch = model._windows(x, 0)
     floor = model.floors[0]
     inputs = batch.past - batch.past[:, -1:]
     torch.testing.assert_close(model(x).floor, batch.past[:, -1:] + inputs @ floor.common, rtol=1e-4, atol=1e-5)
@@ -465,6 +466,44 @@ def test_two_group_columns_make_one_series_number():
     frame = make_frame().assign(region=lambda f: f["kind"])
     dataset = make_dataset(frame, group_ids=["region", "series"])
     model = make_model(dataset)
-    assert len(model.series_keys) == 3
-    codes = model._series_codes(dataset.data["groups"]).unique()
+    assert len(model.reader.series_keys) == 3
+    codes = model.reader.series_codes(dataset.data["groups"]).unique()
     assert codes.tolist() == [0, 1, 2]
+
+
+# --- window weights --------------------------------------------------------------------------------------------------
+
+
+def test_window_weights_make_the_loss_blind_to_the_loudness_of_a_series():
+    """The gradient of a batch is the same whatever scale its series have."""
+    gradients = []
+    for factor in (1.0, 1000.0):
+        frame = make_frame()
+        frame["y"] *= factor
+        dataset = make_dataset(frame)
+        model = make_model(dataset, window_weights=True, loss=MAE())
+        batch = next(iter(dataset.to_dataloader(train=False, batch_size=32)))
+        x, y = model._weighted(batch)
+        loss = model.loss(model(x, full_share=True).prediction, y)
+        loss.backward()
+        gradients.append(model.network.heads[0].direct.weight.grad.clone())
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-2, atol=1e-4)
+
+
+def test_window_weights_are_one_over_the_spread_and_keep_zero_weights():
+    frame = make_frame().assign(w=lambda f: (f["time"] % 5 > 0).astype(float))
+    dataset = make_dataset(frame, weight="w")
+    model = make_model(dataset, window_weights=True)
+    x, (target, weight) = next(iter(dataset.to_dataloader(train=False, batch_size=8)))
+    _, (_, weighted) = model._weighted((x, (target, weight)))
+    assert ((weighted == 0) == (weight == 0)).all()
+    scale = target_scale(x, 0)
+    past = (x["encoder_target"] - scale[:, :1]) / scale[:, 1:]
+    expected = 1 / (past.std(dim=1, correction=0) * scale[:, 1])
+    torch.testing.assert_close(weighted.max(dim=1).values, expected, rtol=1e-2, atol=1e-3)
+
+
+def test_window_weights_refuse_several_targets():
+    dataset = make_dataset(target=["y", "z"], target_normalizer="auto")
+    with pytest.raises(SettingsError, match="window_weights with 2 targets"):
+        make_model(dataset, window_weights=True)

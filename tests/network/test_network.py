@@ -76,11 +76,15 @@ def test_flags_of_missing_values_are_read():
     assert (network(replace(batch, observed=observed)) - network(batch)).abs().max() > 1e-6
 
 
-def test_output_in_units_of_the_spread_ignores_the_level_but_for_the_two_level_features():
+def test_output_in_units_of_the_spread_is_blind_to_level_and_scale():
     network, batch = shaken(), example_batch(CONFIG)
-    with torch.no_grad():
-        network.static.weight[:, -2:] = 0.0
     torch.testing.assert_close(network(replace(batch, past=100 * batch.past + 7)), network(batch), rtol=1e-2, atol=1e-3)
+
+
+def test_level_features_show_level_and_scale():
+    network = shaken(replace(CONFIG, level_features=True))
+    batch = example_batch(CONFIG)
+    assert (network(replace(batch, past=100 * batch.past + 7)) - network(batch)).abs().max() > 1e-2
 
 
 def test_scale_of_an_empty_a_constant_and_a_partly_observed_window():

@@ -1,0 +1,149 @@
+"""The forecasts that any model must beat, against loops that anyone can check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hourglass_ts.errors import DataError, NotFittedError, SettingsError
+from hourglass_ts.forecast.baselines import Naive, RidgeFloor, SeasonalNaive
+from hourglass_ts.network.floor import COMMON_STRENGTHS, SERIES_STRENGTHS
+
+holey_values = st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=3, max_size=40).filter(
+    lambda values: values[0] is not None and values[-1] is not None
+)
+
+
+def frame_of(values: list[Any], **columns: Any) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"t": np.arange(len(values)), "y": pd.array(values, dtype="Float64").to_numpy(float, na_value=np.nan)}
+    )
+
+
+def seasonal_reference(values: np.ndarray, season: int, horizon: int) -> list[float]:
+    """Step by step: the latest observed value a whole number of seasons before, else the last value."""
+    forecasts = []
+    for ahead in range(1, horizon + 1):
+        places = [place for place in range(len(values)) if (len(values) - 1 + ahead - place) % season == 0]
+        seen = [values[place] for place in places if not np.isnan(values[place])]
+        forecasts.append(seen[-1] if seen else values[-1])
+    return forecasts
+
+
+@given(values=holey_values, horizon=st.integers(1, 12))
+@settings(deadline=None, max_examples=40)
+def test_naive_is_the_last_value(values: list[Any], horizon: int) -> None:
+    forecast = Naive(horizon, freq=1).fit(frame_of(values), time="t", target="y").forecast()
+    assert forecast["forecast"].tolist() == [float(values[-1])] * horizon
+    assert forecast["t"].tolist() == list(range(len(values), len(values) + horizon))
+
+
+@given(values=holey_values, season=st.integers(1, 50), horizon=st.integers(1, 12))
+@settings(deadline=None, max_examples=60)
+def test_seasonal_naive_is_the_last_season_with_its_holes_filled(values: list[Any], season: int, horizon: int) -> None:
+    frame = frame_of(values)
+    forecast = SeasonalNaive(horizon, season, freq=1).fit(frame, time="t", target="y").forecast()
+    assert forecast["forecast"].tolist() == seasonal_reference(frame["y"].to_numpy(), season, horizon)
+
+
+def test_seasonal_naive_takes_each_series_own_season() -> None:
+    hours = pd.DataFrame({"id": "h", "t": pd.date_range("2024-01-01", periods=60, freq="h"), "y": np.arange(60.0)})
+    days = pd.DataFrame({"id": "d", "t": pd.date_range("2024-01-01", periods=60), "y": np.arange(60.0)})
+    model = SeasonalNaive(2).fit(pd.concat([hours, days]), time="t", target="y", series="id")
+    assert model.forecast()["forecast"].tolist() == [60.0 - 7, 61.0 - 7, 60.0 - 24, 61.0 - 24]
+
+
+def wave(n: int = 80, seed: int = 0) -> np.ndarray:
+    return 5 + np.sin(np.arange(n) / 3) + 0.3 * np.random.default_rng(seed).normal(size=n)
+
+
+def test_ridge_floor_is_ridge_regression() -> None:
+    """With the strengths it reports, both of its solutions in plain numpy."""
+    values, context, horizon = wave(), 6, 2
+    model = RidgeFloor(horizon, context).fit(frame_of(list(values)), time="t", target="y")
+    common, own = model.report_.common_strength, model.report_.own_strengths.get(0, np.inf)
+    assert common in COMMON_STRENGTHS
+    assert np.isfinite(common)
+    assert own in SERIES_STRENGTHS
+
+    scaled = (values - values.mean()) / values.std()
+    origins = range(context - 1, len(values) - horizon)
+    x = np.stack([scaled[o - context + 1 : o + 1] - scaled[o] for o in origins])
+    y = np.stack([scaled[o + 1 : o + 1 + horizon] - scaled[o] for o in origins])
+    weights = np.linalg.solve(x.T @ x + common * np.eye(context), x.T @ y)
+    if np.isfinite(own):
+        weights = np.linalg.solve(x.T @ x + own * np.eye(context), x.T @ y + own * weights)
+    expected = scaled[-1] + (scaled[-context:] - scaled[-1]) @ weights
+    np.testing.assert_allclose(model.forecast()["forecast"], values.mean() + values.std() * expected, rtol=1e-4)
+
+
+def test_ridge_floor_beats_naive_where_a_line_can() -> None:
+    values = 5 + np.sin(np.arange(300) / 3)
+    frame = frame_of(list(values[:290]))
+    ridge = RidgeFloor(10, 20).fit(frame, time="t", target="y").forecast()["forecast"]
+    assert np.abs(ridge - values[290:]).max() < 0.1
+
+
+def test_ridge_floor_is_naive_on_a_random_walk_and_on_next_to_nothing() -> None:
+    for values in (np.random.default_rng(0).normal(size=600).cumsum(), np.array([1.0, 4.0, 2.0]), np.array([3.0, 3.0])):
+        forecast = RidgeFloor(2, 12).fit(frame_of(list(values)), time="t", target="y").forecast()
+        np.testing.assert_allclose(forecast["forecast"], values[-1], rtol=0.05)
+
+
+def test_ridge_floor_with_holes_series_and_logarithm() -> None:
+    parts = [
+        frame_of(list(np.where(np.arange(90) % 11 == 3, np.nan, 10.0**level * wave(90, level)))).assign(id=f"s{level}")
+        for level in range(3)
+    ]
+    model = RidgeFloor(3, 8, transform="log").fit(pd.concat(parts), time="t", target="y", series="id")
+    future = model.forecast()
+    assert (future["forecast"] > 0).all()
+    assert np.isfinite(future["forecast"]).all()
+    assert (future.groupby("id")["forecast"].mean() / [1.0, 10.0, 100.0]).between(3, 7).all()
+    pd.testing.assert_frame_equal(model.forecast(pd.concat(parts[::-1])), future)
+    some = model.forecast(parts[2])
+    np.testing.assert_allclose(some["forecast"], future[future["id"] == "s2"]["forecast"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", [Naive(2), SeasonalNaive(2, 3), RidgeFloor(2, 5)], ids=lambda m: type(m).__name__)
+def test_all_of_them_keep_the_protocol(model: Any) -> None:
+    frame = pd.concat([frame_of(list(wave(40, seed))).assign(id=seed) for seed in (3, 1)])
+    with pytest.raises(NotFittedError):
+        type(model)(2).forecast()
+    future = model.fit(frame, time="t", target="y", series="id").forecast()
+    assert list(future) == ["id", "t", "forecast"]
+    assert future["id"].tolist() == [1, 1, 3, 3]
+    pd.testing.assert_frame_equal(model.forecast(frame), future)
+    pd.testing.assert_frame_equal(model.forecast(horizon=1), future[::2].reset_index(drop=True))
+    earlier = model.forecast(frame[frame["t"] < 30])
+    spoilt = frame.assign(y=frame["y"].where(frame["t"] < 30, 1e9))
+    pd.testing.assert_frame_equal(model.forecast(spoilt[spoilt["t"] < 30]), earlier)
+    with pytest.raises(DataError, match="not fitted on"):
+        model.forecast(frame.assign(id=7).drop_duplicates("t"))
+    with pytest.raises(SettingsError, match="fitted horizon of 2"):
+        model.forecast(horizon=3)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Naive(0), "horizon=0"),
+        (SeasonalNaive(2, 0), "season=0"),
+        (RidgeFloor(2, 0), "context=0"),
+        (RidgeFloor(2, 5, validation=-1), "validation=-1"),
+        (RidgeFloor(2, 5, transform="sqrt"), "transform='sqrt'"),
+    ],
+)
+def test_faulty_settings(model: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        model.fit(frame_of([1.0, 2.0, 3.0]), time="t", target="y")
+
+
+def test_a_logarithm_of_zero_is_refused() -> None:
+    with pytest.raises(DataError, match="0 or less"):
+        RidgeFloor(1, 2, transform="log").fit(frame_of([1.0, 0.0, 3.0]), time="t", target="y")
