@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -110,8 +110,8 @@ def forecast(
         seed=seed,
         progress=not quiet,
     )
-    history = _read_table(file, time)
-    future_rows = _read_table(future, time) if future else None
+    history = _read(file, time)
+    future_rows = _read(future, time) if future else None
     roles = _roles(history, time, target, series=series, known=known, past=past, static=static)
     if future_rows is not None:
         _check_future(future_rows, history, roles, horizon)
@@ -256,95 +256,13 @@ def _parse_quantiles(text: str | None) -> tuple[float, ...] | None:
         raise_problem(SettingsError, problem)
 
 
-def _read_table(path: Path, time: str) -> pd.DataFrame:
-    """The file as a frame, its time column as dates when it is text."""
-    import pandas as pd
+def _read(path: Path, time: str) -> pd.DataFrame:
+    from hourglass_ts.frames.files import read_table
 
-    read = pd.read_parquet if _suffix(path, TABLES) == ".parquet" else pd.read_csv
-    try:
-        frame = read(path)
-    # pandas and pyarrow raise their own subclasses of these for what is empty, ragged, wrongly encoded or not Parquet.
-    except (ValueError, OSError) as error:
-        _refuse_file(path, error)
-    label = _label(frame, time)
-    if label in frame.columns and _is_text(frame[label]):
-        frame[label] = _parse_times(frame[label], path)
+    frame, notes = read_table(path, time)
+    for note in notes:
+        typer.echo(f"Note: {note}", err=True)
     return frame
-
-
-def _is_text(values: pd.Series) -> bool:
-    """Whether values are text or loose objects, such as Parquet's dates without hours."""
-    import pandas as pd
-
-    return pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values)
-
-
-def _refuse_file(path: Path, error: Exception) -> NoReturn:
-    from hourglass_ts.errors import DataError, Problem
-
-    problem = Problem(f"file {str(path)!r} that cannot be read ({error})", f"{_suffix(path, TABLES)} data", "Check it.")
-    raise DataError(str(problem)) from error
-
-
-def _parse_times(texts: pd.Series, path: Path) -> pd.Series:
-    """Text as times of one format; refused when day and month could be either, or when any value is something else."""
-    from hourglass_ts.errors import DataError, Problem, raise_problem
-
-    year_first = texts.dropna().astype(str).str.match(r"\d{4}").all()
-    attempts = [_times_as(texts, day_first) for day_first in ((False,) if year_first else (False, True))]
-    readings = [times for times in attempts if times is not None]
-    if not readings:
-        return _times_in_utc(texts, path)
-    if not readings[0].equals(readings[-1]):
-        found = f"dates such as {texts.iloc[0]!r} in {str(path)!r}, of which day and month could be either"
-        raise_problem(DataError, Problem(found, "the year first", "Write them as 2024-12-31.", column=texts.name))
-    return readings[0]
-
-
-def _times_as(texts: pd.Series, day_first: bool) -> pd.Series | None:
-    import warnings
-
-    import pandas as pd
-
-    # pandas reads these as the time of the run.
-    if texts.isin(["now", "today"]).any():
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the first date contradicts `dayfirst`: both readings are compared
-        try:
-            return pd.to_datetime(texts, dayfirst=day_first)
-        except (ValueError, TypeError):
-            return None
-
-
-def _times_in_utc(texts: pd.Series, path: Path) -> pd.Series:
-    """Offsets that change with daylight saving have no zone in common but UTC; anything else is refused."""
-    import pandas as pd
-
-    from hourglass_ts.errors import DataError, Problem, raise_problem
-
-    times = pd.to_datetime(texts.mask(texts.isin(["now", "today"]), "?"), utc=True, errors="coerce")
-    bad = texts[times.isna() & texts.notna()]
-    if len(bad):
-        raise_problem(
-            DataError,
-            Problem(
-                f"{len(bad)} values in {str(path)!r} that are not times like the first, such as {bad.iloc[0]!r}",
-                "dates in one format or whole numbers",
-                "Write them as 2024-12-31 or 2024-12-31 23:00.",
-                column=texts.name,
-                at=f"row {bad.index[0] + 1}",
-            ),
-        )
-    typer.echo(
-        f"Note: the UTC offsets in column {texts.name!r} of {str(path)!r} change; its times are in UTC.", err=True
-    )
-    return times
-
-
-def _label(frame: pd.DataFrame, name: str) -> Hashable:
-    """The column that the header writes as `name`; `name` itself when there is none, for the forecaster to refuse."""
-    return next((column for column in frame.columns if str(column) == name), name)
 
 
 def _roles(
@@ -357,13 +275,15 @@ def _roles(
 ) -> dict[str, Any]:
     """The column arguments of `fit`, as labels of the frame; one name alone stays a scalar."""
 
+    from hourglass_ts.frames.files import column_named
+
     def labels(names: list[str] | None) -> list[Hashable]:
-        return [_label(history, name) for name in names or []]
+        return [column_named(history, name) for name in names or []]
 
     def scalar(names: list[Hashable]) -> Any:
         return names[0] if len(names) == 1 else names or None
 
-    roles = {"time": _label(history, time), "target": scalar(labels(target)), "series": scalar(labels(series))}
+    roles = {"time": column_named(history, time), "target": scalar(labels(target)), "series": scalar(labels(series))}
     return roles | {role: labels(names) for role, names in covariates.items()}
 
 
@@ -493,6 +413,8 @@ def _summarise(
     span = f"{_plain(times.min())} to {_plain(times.max())}"
     lines = [
         f"Read {len(history):,} rows. Forecast {len(predicted):,}: {n_series:,} series, {span}.",
+        f"The network's share of the forecast is {forecaster.share_:.2f}; the rest is the linear floor.",
+        *forecaster.notes_,
         *(f"Wrote {path}" for path in written),
     ]
     typer.echo("\n".join(lines), err=True)

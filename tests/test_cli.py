@@ -15,6 +15,7 @@ import pytest
 
 from hourglass_ts import cli
 from hourglass_ts.errors import DataError
+from hourglass_ts.frames.files import read_table
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HORIZON = 3
@@ -39,6 +40,8 @@ def calls(monkeypatch):
     calls = {}
 
     class FakeForecaster:
+        share_, notes_ = 0.25, ("1 missing step laid in, first 2024-01-03",)
+
         def __init__(self, **settings):
             calls["settings"] = settings
 
@@ -99,6 +102,8 @@ def test_stdout_is_the_forecast_alone(run, calls, history):
     assert frame["day"].iloc[0] == pd.Timestamp("2024-02-10")
     assert "progress" in err
     assert "Read 40 rows. Forecast 3: 1 series, 2024-02-10 to 2024-02-12." in err
+    assert "The network's share of the forecast is 0.25" in err
+    assert "1 missing step laid in" in err
 
 
 def test_only_given_settings_are_passed(run, calls, history):
@@ -198,18 +203,18 @@ def test_times_are_read(case, tmp_path):
     values, dtype = TIMES[case]
     path = tmp_path / "a.csv"
     pd.DataFrame({"day": values}).to_csv(path, index=False)
-    assert dtype in str(cli._read_table(path, "day")["day"].dtype)
+    assert dtype in str(read_table(path, "day")[0]["day"].dtype)
 
 
 def test_the_day_comes_first_where_only_that_reads_every_row(tmp_path):
     path = write(tmp_path / "a.csv", "day\n01/02/2024\n13/02/2024\n")
-    assert list(cli._read_table(path, "day")["day"].dt.month) == [2, 2]
+    assert list(read_table(path, "day")[0]["day"].dt.month) == [2, 2]
 
 
 def test_dates_without_hours_are_read_from_parquet(tmp_path):
     path = tmp_path / "a.parquet"
     pd.DataFrame({"day": [pd.Timestamp("2024-01-01").date()]}).to_parquet(path)
-    assert cli._read_table(path, "day")["day"].dtype.kind == "M"
+    assert read_table(path, "day")[0]["day"].dtype.kind == "M"
 
 
 def write(path, text):
