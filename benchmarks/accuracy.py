@@ -21,7 +21,7 @@ from common import Report, arguments, table
 from hourglass_ts.forecast.baselines import Naive, RidgeFloor
 from hourglass_ts.forecaster import HourGlassForecaster
 from hourglass_ts.frames.registry import dataset_info, dataset_path, load_dataset
-from hourglass_ts.metrics import mase, smape
+from hourglass_ts.metrics import mase, owa, smape
 from hourglass_ts.network.floor import LinearFloor, Stretch
 
 M4_HORIZON, M4_CONTEXT = 13, 52
@@ -162,20 +162,21 @@ def run_m4(models: list[str], seeds: int, quick: bool, report: Report) -> None:
     training, test = m4_frames(40 if quick else None)
     info, rows = dataset_info("m4-weekly"), []
     for model in [m for m in models if m in M4_MODELS]:
+        owas = []
         for seed in range(seeds if model.startswith("hourglass") else 1):
             begun = time.perf_counter()
             forecaster = m4_model(model, seed, quick)
             forecast = forecaster.fit(training, time=info.time, target=info.target, series=info.series).forecast()
             seconds = time.perf_counter() - begun
             errors = m4_scores(forecast, training, test)
-            owa = (errors[0] / NAIVE2["smape"] + errors[1] / NAIVE2["mase"]) / 2
-            for kind, value in (("smape", errors[0]), ("mase", errors[1]), ("owa", owa), ("seconds", seconds)):
-                report.add(f"{kind}:m4-weekly:{model}" + (f":seed{seed}" if seed else ""), value)
+            owas.append(owa(*errors, NAIVE2["smape"], NAIVE2["mase"]))
+            for kind, value in (("smape", errors[0]), ("mase", errors[1]), ("owa", owas[-1]), ("seconds", seconds)):
+                report.add(f"{kind}:m4-weekly:{model}:seed{seed}", value)
             share = f"{forecaster.share_:.2f}" if isinstance(forecaster, HourGlassForecaster) else ""
-            rows.append(
-                [model, str(seed), f"{errors[0]:.3f}", f"{errors[1]:.3f}", f"{owa:.3f}", share, f"{seconds:.0f}"]
-            )
-            print(" ".join(rows[-1]), flush=True)
+            row = [model, str(seed), f"{errors[0]:.3f}", f"{errors[1]:.3f}", f"{owas[-1]:.3f}", share, f"{seconds:.0f}"]
+            print(" ".join(row), flush=True)
+            rows.append(row)
+        report.add(f"owa:m4-weekly:{model}", float(np.mean(owas)))
     print(table(["M4 Weekly", "seed", "sMAPE", "MASE", "OWA", "share", "seconds"], rows), "\n")
 
 

@@ -53,7 +53,7 @@ class HourGlassForecaster(PanelForecaster):
         freq: Any = None,
         shortening_factors: Sequence[int] = (2, 2),
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
-        max_epochs: int = 10,
+        max_epochs: int = 20,
         time_budget: float | None = None,
         seed: int = 0,
         accelerator: str = "auto",
@@ -67,7 +67,7 @@ class HourGlassForecaster(PanelForecaster):
         d_ff: int = 128,
         dropout: float = 0.0,
         learning_rate: float = 2e-3,
-        patience: int = 5,
+        patience: int = 8,
         steps_per_epoch: int = 50,
     ) -> None:
         self.horizon = horizon
