@@ -29,7 +29,8 @@ class HourGlassForecaster(PanelForecaster):
         horizon: steps to forecast.  context: steps of history to look at; None chooses by season and length.
         freq: pandas alias, offset or integer step; None infers it.
         shortening_factors: how strongly each level of the hourglass shortens; [1] does not.
-        quantiles: levels of the `q…` columns; () for the point forecast alone.
+        quantiles: levels of the `q…` columns; () for the point forecast alone. `forecast` is floor + share × residual;
+            `q0.5` is the median, which differs where errors are skewed.
         max_epochs: at most; training stops early on a validation tail of every series.  time_budget: seconds, or None.
         seed: same seed, same data, same forecast.  accelerator: Lightning's.  progress: show a bar.
         transform: "log" for positive series that change by rates.  floor: False leaves the network alone.

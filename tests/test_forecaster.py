@@ -516,8 +516,6 @@ def test_quantile_columns_are_the_users_in_their_order(levels: Any, columns: lis
     future = forecaster(quantiles=levels, max_epochs=2).fit(one_series(), time="day", target="y").forecast()
     assert list(future) == ["day", "forecast", *columns]
     assert_sound(future, tuple(sorted(columns, key=lambda name: float(name[1:]))))
-    if "q0.5" in columns:
-        np.testing.assert_array_equal(future["forecast"], future["q0.5"])
 
 
 def test_intervals_have_the_width_of_the_noise() -> None:

@@ -159,7 +159,7 @@ class TrainedHourGlass:
         with torch.no_grad(), seeded(0):  # a loader draws a number, even in order
             for x, _ in dataset.to_dataloader(train=False, batch_size=BATCH_SIZE):
                 out = self.model(x)
-                point = self.model.to_prediction(out)[..., None]
+                point = (out.floor + self.model.share[0] * out.residual)[..., None]
                 quantiles = (
                     self.model.to_quantiles(out)[..., : len(self.quantiles)] if self.quantiles else point[..., :0]
                 )

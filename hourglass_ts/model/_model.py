@@ -25,7 +25,14 @@ from hourglass_ts.model._outputs import interpolate_median, readout_for
 from hourglass_ts.model._reader import WindowReader, as_list, normalise, target_scale
 from hourglass_ts.model._series import dataset_stretches, hold_out_tail, series_numbers
 from hourglass_ts.network.floor import LinearFloor, Stretch, fit_share
-from hourglass_ts.network.network import HourGlassNetwork, NetworkConfig, WindowScale, default_patch, stack_targets
+from hourglass_ts.network.network import (
+    MIN_SPREAD,
+    HourGlassNetwork,
+    NetworkConfig,
+    WindowScale,
+    default_patch,
+    stack_targets,
+)
 from hourglass_ts.windows.batch import WindowBatch
 
 logger = logging.getLogger(__name__)
@@ -329,12 +336,14 @@ class HourGlassModel(BaseModelWithCovariates):
         self.floor_fitted.fill_(True)
 
     def refit_floor(self, dataset: TimeSeriesDataSet) -> None:
-        """Fit the floor again on the windows of `dataset` (all rows, say), with the strengths chosen before."""
+        """Fit the floor again on the windows of `dataset` (all rows, say), with the strengths chosen before.
+
+        Raises NotFittedError on a model from a checkpoint, which holds the maps but not how they were chosen.
+        """
         self._check_groups(dataset)
         for number in range(len(self.readouts)):
-            floor = self._floor(number)
-            if floor.report is not None:
-                floor.refit(self.stretches(dataset, number))
+            if self._has_floor(number):
+                self._floor(number).refit(self.stretches(dataset, number))
 
     def stretches(self, dataset: TimeSeriesDataSet, number: int) -> list[Stretch]:
         """The series of a data set as the floor of target `number` sees them."""
@@ -347,7 +356,10 @@ class HourGlassModel(BaseModelWithCovariates):
         )
 
     def _fit_offsets(self, number: int, dataset: TimeSeriesDataSet) -> None:
-        """Start the quantiles at the floor's residual quantiles per lead, in units of each window's spread."""
+        """Start the quantiles at the floor's residual quantiles per lead, in units of each window's spread.
+
+        The residuals' own mean is taken out: a ridge has none in expectation, and that of one stretch is its season.
+        """
         levels = torch.tensor(self.readouts[number].offset_levels, dtype=torch.float64)
         if len(levels) == 0:
             return
@@ -355,7 +367,7 @@ class HourGlassModel(BaseModelWithCovariates):
         loader = DataLoader(
             Subset(dataset, range(0, len(dataset), every)), batch_size=256, collate_fn=dataset._collate_fn
         )
-        ratios = []
+        errors, spreads = [], []
         was_training = self.training
         self.eval()
         with torch.no_grad():
@@ -364,10 +376,14 @@ class HourGlassModel(BaseModelWithCovariates):
                 batch = self._windows(x, number)
                 floor = self._floor(number)(batch.past, batch.present, batch.series)
                 error, seen = self._floor_error(x, y, floor, number)
-                ratio = torch.where(seen, error, torch.nan) / WindowScale.of(batch).spread
-                ratios.append(nn.functional.pad(ratio, (0, self.hparams.horizon - ratio.shape[1]), value=torch.nan))
+                missing = (0, self.hparams.horizon - error.shape[1])
+                errors.append(nn.functional.pad(torch.where(seen, error, torch.nan), missing, value=torch.nan))
+                spread = WindowScale.of(batch).spread
+                spreads.append(spread.where(spread > 2 * MIN_SPREAD, torch.nan))  # a constant window has no unit
         self.train(was_training)
-        quantiles = torch.cat(ratios).double().nanquantile(levels.to(self.device), dim=0).T.nan_to_num()
+        residuals = torch.cat(errors).double()
+        ratios = (residuals - residuals.nanmean(dim=0)) / torch.cat(spreads)
+        quantiles = ratios.nanquantile(levels.to(self.device), dim=0).T.nan_to_num()
         getattr(self, f"offsets_{number}").copy_(quantiles)
 
     def _floor_error(self, x: dict[str, Any], y: Any, floor: Tensor, number: int) -> tuple[Tensor, Tensor]:
@@ -411,7 +427,7 @@ class HourGlassModel(BaseModelWithCovariates):
         error, seen = self._floor_error(x, y, as_list(out.floor)[number], number)
         residual = torch.where(seen, as_list(out.residual)[number], 0.0)
         block = x["decoder_time_idx"][:, 0] // (2 * self.hparams.horizon)
-        group = series_numbers(x["groups"], [int(x["groups"].max()) + 1] * x["groups"].shape[1])
+        group = series_numbers(x["groups"], self.hparams.group_sizes)
         if self.hparams.window_weights:
             spread = WindowScale.of(self._windows(x, number)).spread
             error, residual = error / spread, residual / spread
@@ -431,6 +447,16 @@ class HourGlassModel(BaseModelWithCovariates):
             self.share[number] = fit_share(dot, norm, block) if self._has_floor(number) else 1.0
         self._gate_evidence.clear()
         self.log("val_share", self.share.mean(), prog_bar=True)
+
+    def on_validation_start(self) -> None:
+        """Refuse data whose series are numbered otherwise."""
+        super().on_validation_start()
+        self._check_groups(_dataset_of(self.trainer.val_dataloaders))
+
+    def on_test_start(self) -> None:
+        """Refuse data whose series are numbered otherwise."""
+        super().on_test_start()
+        self._check_groups(_dataset_of(self.trainer.test_dataloaders))
 
     def _check_groups(self, dataset: TimeSeriesDataSet) -> None:
         """Refuse a data set that numbers the series otherwise than the one the model was made from."""

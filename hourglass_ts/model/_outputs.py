@@ -77,8 +77,8 @@ class DistributionReadout(Readout):
 class QuantileReadout(Readout):
     """Quantiles: location + spread · (the floor's residual quantile at that lead + the network's correction).
 
-    These deviations are sorted, so quantiles never cross (Chernozhukov et al. 2010: sorting never makes a pinball loss
-    worse), and measured from their own median: the median forecast is the location, which floor and share decide alone.
+    The deviations are sorted, so quantiles never cross (Chernozhukov et al. 2010: sorting never makes a pinball loss
+    worse). The corrections have a median of 0: they shape the distribution, and floor and share alone place it.
     """
 
     quantiles: tuple[float, ...] = ()
@@ -96,8 +96,9 @@ class QuantileReadout(Readout):
         ascending = sorted(self.quantiles)
         order = [ascending.index(level) for level in self.quantiles]
         by_rank = [self.quantiles.index(level) for level in ascending]
-        deviations = (offsets + numbers[..., 1:])[..., by_rank].sort(dim=-1).values
-        deviations = deviations - interpolate_median(deviations, ascending)[..., None]
+        corrections = numbers[..., 1:][..., by_rank]
+        corrections = corrections - interpolate_median(corrections, ascending)[..., None]
+        deviations = (offsets[..., by_rank] + corrections).sort(dim=-1).values
         return location[..., None] + spread[..., None] * deviations[..., order]
 
 

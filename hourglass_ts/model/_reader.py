@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from hourglass_ts.model._series import series_numbers
 from hourglass_ts.windows.batch import WindowBatch
 
+EPSILON = torch.finfo(torch.float32).eps
+
 
 class WindowReader(nn.Module):
     """Reads the windows of one target from the dictionary `x` that upstream's loaders give.
@@ -102,10 +104,13 @@ def align(sequence: Tensor, place: Tensor) -> Tensor:
 
 
 def target_scale(x: dict[str, Any], number: int) -> Tensor:
-    """(B, 2) centre and scale; an encoder too short to have a spread gets centre 0 or its value, and scale 1."""
+    """(B, 2) centre and scale; an encoder too short or too constant to have a spread gets scale 1.
+
+    Upstream's encoder normaliser gives a constant window float32's epsilon, which would blow everything else up.
+    """
     scale = as_list(x["target_scale"])[number].float()
     centre, spread = scale[:, :1].nan_to_num(), scale[:, 1:]
-    return torch.cat([centre, torch.where(spread.isfinite() & (spread > 0), spread, 1.0)], dim=1)
+    return torch.cat([centre, torch.where(spread.isfinite() & (spread > 2 * EPSILON), spread, 1.0)], dim=1)
 
 
 def normalise(values: Tensor, scale: Tensor, normalizer: TorchNormalizer) -> Tensor:

@@ -43,8 +43,9 @@ class Stretch:
     origins: Tensor
 
     def scale(self) -> float:
-        """Standard deviation of what was observed; 1 for a constant series."""
-        seen = self.values[self.observed].double()
+        """Standard deviation of what was observed up to the last origin; 1 for a constant series."""
+        end = int(self.origins.max()) + 1 if len(self.origins) else len(self.values)
+        seen = self.values[:end][self.observed[:end]].double()
         spread = float(seen.std(correction=0)) if len(seen) else 0.0
         return spread if spread > 1e-9 * float(seen.abs().max() if len(seen) else 0.0) else 1.0
 

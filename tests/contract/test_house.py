@@ -205,7 +205,6 @@ THIRD_PARTY = [
     "matplotlib.dates",
     "optuna",
     "pandas",
-    "platformdirs",
     "pyarrow",
     "pytorch_forecasting",
     "rich.progress",

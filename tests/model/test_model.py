@@ -22,7 +22,7 @@ from pytorch_forecasting.metrics import (
 from pytorch_forecasting.tuning import Tuner
 
 from hourglass_ts import HourGlassModel
-from hourglass_ts.errors import DataError, SettingsError
+from hourglass_ts.errors import DataError, NotFittedError, SettingsError
 from hourglass_ts.model._reader import target_scale
 
 CONTEXT, HORIZON = 12, 3
@@ -282,6 +282,20 @@ def test_point_forecast_of_quantiles_without_the_median_lies_between_them():
     assert model.predict(validation, trainer_kwargs={"accelerator": "cpu"}).shape == (len(validation), HORIZON)
 
 
+def test_quantiles_of_a_skewed_series_are_its_quantiles():
+    """A ridge forecasts the mean, which of a skewed series is not its median."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"series": "s0", "time": np.arange(3000), "y": rng.exponential(size=3000)})
+    plain = {"time_varying_known_reals": [], "time_varying_known_categoricals": [], "static_categoricals": []}
+    training, validation = split(frame, cut=1500, **plain, time_varying_unknown_reals=["y"])
+    levels = [0.1, 0.5, 0.9]
+    model = HourGlassModel.from_dataset(training, loss=QuantileLoss(levels), d_model=8, n_heads=1, d_ff=8)
+    model.fit_floor(training, validation)
+    predicted = model.eval().predict(validation, mode="quantiles", return_y=True, trainer_kwargs={"accelerator": "cpu"})
+    below = [(predicted.y[0] < predicted.output[..., place]).float().mean() for place in range(3)]
+    assert below == pytest.approx(levels, abs=0.03)
+
+
 def test_integer_targets_are_refused_with_the_next_step():
     frame = make_frame()
     frame["y"] = frame["y"].round().astype(int)
@@ -360,6 +374,35 @@ def test_a_data_set_that_numbers_series_otherwise_is_refused():
         training, frame[frame["series"] != "s0"], predict=True, stop_randomization=True
     )
     assert len(model.predict(allowed, trainer_kwargs={"accelerator": "cpu"})) == 2
+
+
+def test_validating_and_testing_refuse_it_too():
+    frame = make_frame()
+    training = make_dataset(frame)
+    model = make_model(training)
+    loader = make_dataset(frame[frame["series"] != "s0"]).to_dataloader(train=False)
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    for check in (trainer.validate, trainer.test):
+        with pytest.raises(DataError, match="another number"):
+            check(model, loader, verbose=False)
+
+
+def test_a_loaded_model_says_that_its_floor_cannot_be_refitted(tmp_path):
+    training, validation = split(make_frame())
+    model = make_model(training)
+    fit(model, training, validation).save_checkpoint(tmp_path / "model.ckpt")
+    with pytest.raises(NotFittedError, match="chosen strengths"):
+        HourGlassModel.load_from_checkpoint(tmp_path / "model.ckpt").refit_floor(training)
+
+
+def test_constant_encoder_windows_do_not_blow_up_the_quantiles():
+    frame = make_frame()
+    frame.loc[frame["time"] % 40 < 15, "y"] = 0.0
+    training, validation = split(frame, target_normalizer=EncoderNormalizer())
+    model = make_model(training, loss=QuantileLoss([0.02, 0.5, 0.98]), noise=0.0)
+    model.fit_floor(training, validation)
+    x, _ = first_batch(validation, batch_size=64)
+    assert model(x).prediction.abs().max() < 1e3
 
 
 def test_new_categories_fall_into_the_unknown_class():

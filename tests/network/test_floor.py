@@ -138,6 +138,11 @@ def test_nothing_after_the_last_training_target_changes_the_fit():
     ]
     other.fit(longer, judges)
     torch.testing.assert_close(other.common, floor.common, rtol=0, atol=0)
+    seen = [
+        Stretch(t.code, t.values, torch.cat([t.observed[:-9], torch.ones(9, dtype=bool)]), t.origins) for t in longer
+    ]
+    other.fit(seen, judges)
+    torch.testing.assert_close(other.common, floor.common, rtol=0, atol=0)
 
 
 def test_refit_uses_the_strengths_chosen_before():
