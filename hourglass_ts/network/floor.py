@@ -277,9 +277,9 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
     Of the network's correction r and what the floor missed e, it takes the sums over each window's observed targets:
     dot (n,) = Σ r·e and norm (n,) = Σ r·r. block (n,): windows of one block overlap or share their time: one sample.
 
-    With w the ratio, s its standard error over blocks and t the 99.5 % point of Student's distribution, the share is
-    w (1 − (t s / w)²): 0 unless w is significantly above 0. The weights that r comes from were chosen on the same
-    windows, epoch by epoch, so a milder test would reward luck (on random walks 2 s let 3 of 20 through, this none).
+    With w the ratio, s its standard error over blocks and t the 99.9 % point of Student's distribution, the share is
+    min(w, 1) (1 − (t s / w)²): 0 unless w is well above 0. The weights that r comes from were chosen on the same
+    windows, epoch by epoch, so a milder test would reward luck (on random walks 2 s let 3 of 20 through).
 
     Example:
         >>> fit_share(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([2.0, 4.0, 2.0]), torch.arange(3))
@@ -292,12 +292,13 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
         return 0.0
     weight = float(dots.sum() / norms.sum())
     variance = float((dots - weight * norms).square().sum() / norms.sum() ** 2) * n_blocks / (n_blocks - 1)
-    return min(1.0, max(0.0, weight - _student_point(n_blocks - 1) ** 2 * variance / weight))
+    certainty = max(0.0, 1.0 - _student_point(n_blocks - 1) ** 2 * variance / weight**2)
+    return min(1.0, weight) * certainty
 
 
 def _student_point(freedom: int) -> float:
-    """The 99.5 % point of Student's t (Abramowitz and Stegun 26.7.5, three terms)."""
-    z = 2.5758
+    """The 99.9 % point of Student's t (Abramowitz and Stegun 26.7.5, three terms)."""
+    z = 3.0902
     first = (z**3 + z) / (4 * freedom)
     second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
     return z + first + second

@@ -75,9 +75,10 @@ def test_ridge_floor_is_ridge_regression() -> None:
     origins = range(context - 1, len(values) - horizon)
     x = np.stack([scaled[o - context + 1 : o + 1] - scaled[o] for o in origins])
     y = np.stack([scaled[o + 1 : o + 1 + horizon] - scaled[o] for o in origins])
-    weights = np.linalg.solve(x.T @ x + common * np.eye(context), x.T @ y)
+    unit = scaled[: origins[-1] + 1].var()  # strengths are in units of the variance up to the last origin
+    weights = np.linalg.solve(x.T @ x + unit * common * np.eye(context), x.T @ y)
     if np.isfinite(own):
-        weights = np.linalg.solve(x.T @ x + own * np.eye(context), x.T @ y + own * weights)
+        weights = np.linalg.solve(x.T @ x + unit * own * np.eye(context), x.T @ y + unit * own * weights)
     expected = scaled[-1] + (scaled[-context:] - scaled[-1]) @ weights
     np.testing.assert_allclose(model.forecast()["forecast"], values.mean() + values.std() * expected, rtol=1e-4)
 
