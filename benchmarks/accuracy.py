@@ -88,7 +88,8 @@ def m4_frames(n_series: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     parts = [load_dataset(f"m4-weekly{part}") for part in ("", "-test")]
     info = dataset_info("m4-weekly")
     names = list(dict.fromkeys(parts[0][info.series]))[:n_series]
-    return tuple(part[part[info.series].isin(names)] for part in parts)  # type: ignore[return-value]
+    training, test = (part[part[info.series].isin(names)] for part in parts)
+    return training, test
 
 
 def m4_scores(forecast: pd.DataFrame, training: pd.DataFrame, test: pd.DataFrame) -> tuple[float, float]:
@@ -100,7 +101,8 @@ def m4_scores(forecast: pd.DataFrame, training: pd.DataFrame, test: pd.DataFrame
         history = training.loc[training[info.series] == name, info.target]
         values = actual[info.target].to_numpy()
         pairs.append((smape(values, own), mase(values, own, history)))
-    return tuple(np.mean(pairs, axis=0))  # type: ignore[return-value]
+    mean_smape, mean_mase = np.mean(pairs, axis=0)
+    return mean_smape, mean_mase
 
 
 def m4_model(name: str, seed: int, quick: bool) -> Naive | RidgeFloor | HourGlassForecaster:

@@ -485,9 +485,7 @@ class HourGlassModel(BaseModelWithCovariates):
         configured = super().configure_optimizers()
         if not self.hparams.one_cycle:
             return configured
-        (optimizer,) = (
-            configured["optimizer"] if isinstance(configured["optimizer"], list) else [configured["optimizer"]]
-        )
+        optimizer = configured["optimizer"]
         schedule = OneCycleLR(
             optimizer,
             max_lr=self.hparams.learning_rate,
