@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hourglass_ts.layers.upsampling import AttentionBasedUpSampling, LinearUpSampling, NaiveUpSampling
     from hourglass_ts.model._model import HourGlassModel
     from hourglass_ts.model._model_pkg import HourGlassModel_pkg
+    from hourglass_ts.windows.dataset import FastTimeSeriesDataSet
 
     __version__: str
 
@@ -24,6 +25,7 @@ __all__ = [
     "AttentionBasedShortening",
     "AttentionBasedUpSampling",
     "AvgPoolShortening",
+    "FastTimeSeriesDataSet",
     "HourGlass",
     "HourGlassForecaster",
     "HourGlassModel",
@@ -41,6 +43,7 @@ _MODULE_OF = {
     "AttentionBasedShortening": "hourglass_ts.layers.shortening",
     "AttentionBasedUpSampling": "hourglass_ts.layers.upsampling",
     "AvgPoolShortening": "hourglass_ts.layers.shortening",
+    "FastTimeSeriesDataSet": "hourglass_ts.windows.dataset",
     "HourGlass": "hourglass_ts.layers.hourglass",
     "HourGlassForecaster": "hourglass_ts.forecaster",
     "HourGlassModel": "hourglass_ts.model._model",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,45 +14,68 @@ from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.data.encoders import NaNLabelEncoder, TorchNormalizer
 
 from hourglass_ts.windows.encode import FLAG, SERIES, TARGET, TIME_IDX, UNKNOWN, WEIGHT, TableEncoder, series_labels
+from hourglass_ts.windows.gather import CannotGatherError, Plan, gather
+
+log = logging.getLogger(__name__)
 
 
-class WindowDataSet(TimeSeriesDataSet):
-    """A `TimeSeriesDataSet` on a full grid with one horizon, whose batches are gathered whole instead of one by one.
+class FastTimeSeriesDataSet(TimeSeriesDataSet):
+    """A `TimeSeriesDataSet` that makes whole batches at once: the same arguments, the same batches to the bit.
 
-    The batches are upstream's to the bit. It serves the frames of this module alone: no gaps, nothing randomised, and
-    a target normaliser with the same scale for all.
+    Every method of upstream's works as before, and any pytorch-forecasting model trains on it. Windows that cannot be
+    gathered whole (a `__getitem__` of your own, a normaliser of your own class) are read one by one; the log says so.
+
+    Example:
+        >>> frame = pd.DataFrame({"t": range(60), "y": np.arange(60.0), "series": "A"})
+        >>> lengths = {"max_encoder_length": 8, "max_prediction_length": 2}
+        >>> data = FastTimeSeriesDataSet(frame, time_idx="t", target="y", group_ids=["series"], **lengths)
+        >>> x, (y, weight) = next(iter(data.to_dataloader(train=False, batch_size=32)))
+        >>> tuple(x["encoder_target"].shape), tuple(y.shape)
+        ((32, 8), (32, 2))
     """
 
-    def __getitems__(self, indices: list[int]) -> tuple[dict[str, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-        start = torch.from_numpy(self.index["index_start"].to_numpy()[indices].astype(np.int64))
-        length = torch.from_numpy(self.index["sequence_length"].to_numpy()[indices].astype(np.int64))
-        horizon = self.max_prediction_length
-        encoder = length - horizon
-        step = torch.arange(int(encoder.max()))
-        inside = step < encoder[:, None]
-        past = torch.where(inside, start[:, None] + step, start[:, None])
-        future = (start + encoder)[:, None] + torch.arange(horizon)
-        reals, categoricals, target = self.data["reals"], self.data["categoricals"], self.data["target"][0]
-        scale = np.asarray(self.target_normalizer.get_parameters(), dtype=np.float32)
-        x = {
-            "encoder_cat": torch.where(inside[..., None], categoricals[past], 0),
-            "encoder_cont": torch.where(inside[..., None], reals[past], 0.0),
-            "encoder_target": torch.where(inside, target[past], 0.0),
-            "encoder_lengths": encoder,
-            "decoder_cat": categoricals[future],
-            "decoder_cont": reals[future],
-            "decoder_target": target[future],
-            "decoder_lengths": torch.full_like(encoder, horizon),
-            "decoder_time_idx": self.data["time"][start + encoder][:, None] + torch.arange(horizon),
-            "groups": self.data["groups"][start],
-            "target_scale": torch.from_numpy(scale).expand(len(start), -1).contiguous(),
-        }
-        return x, (x["decoder_target"], self.data["weight"][future])
+    def __getitems__(self, indices: Sequence[int]) -> _Picked:
+        """The samples of a batch: upstream's one by one, or all at once for this class's own collate function."""
+        return _Picked(self, indices)
 
     @staticmethod
     def _collate_fn(batches: Any) -> Any:
-        """A whole batch as it is; samples by upstream's way."""
-        return batches if isinstance(batches, tuple) else TimeSeriesDataSet._collate_fn(batches)
+        if isinstance(batches, _Picked):
+            return batches.dataset._batch(batches.indices)
+        return TimeSeriesDataSet._collate_fn(batches)
+
+    def _batch(self, indices: Sequence[int]) -> Any:
+        plan = self.__dict__.get("_plan")
+        if plan is None or not plan.serves(self):
+            plan = self._plan = Plan.of(self)
+        state = torch.get_rng_state() if self.randomize_length is not None else None
+        try:
+            return gather(self, plan, indices)
+        except CannotGatherError as reason:
+            if not self.__dict__.get("_told", False):
+                self._told = True
+                log.warning("Windows are read one by one, many times slower: %s.", reason)
+        if state is not None:
+            torch.set_rng_state(state)
+        return TimeSeriesDataSet._collate_fn([self[place] for place in indices])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the plan, which is soon made again."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_plan", "_told")}
+
+
+@dataclass(frozen=True)
+class _Picked(Sequence[Any]):
+    """The samples of a batch, each read when it is asked for."""
+
+    dataset: FastTimeSeriesDataSet
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.dataset[self.indices[place]]
 
 
 def window_dataset(
@@ -62,7 +88,7 @@ def window_dataset(
     min_context: int,
     first_target: int | None = None,
     last_window_only: bool = False,
-) -> WindowDataSet:
+) -> FastTimeSeriesDataSet:
     """Every window of `context` steps and `horizon` targets; with `first_target`, those with targets from that time on.
 
     Windows of `min_context` steps or more stand where a series has no more rows before them. The frame is scaled
@@ -76,7 +102,7 @@ def window_dataset(
         if covariate.categories is not None:
             codes = [str(code) for code in range(len(covariate.categories))]
             encoders[covariate.name] = NaNLabelEncoder(add_nan=True).fit(pd.Series([UNKNOWN, *codes], dtype=object))
-    dataset = WindowDataSet(
+    dataset = FastTimeSeriesDataSet(
         frame,
         time_idx=TIME_IDX,
         target=TARGET,

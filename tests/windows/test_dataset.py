@@ -12,6 +12,8 @@ from pytorch_forecasting import TimeSeriesDataSet
 from hourglass_ts.frames.schema import STEP, UNIT, Roles, check_frame
 from hourglass_ts.windows.dataset import window_dataset
 from hourglass_ts.windows.encode import UNKNOWN, TableEncoder, aligned_time
+from hourglass_ts.windows.gather import Plan, gather
+from tests.reference.batches import batches_differ
 
 
 def windows(n_series: int = 23, n: int = 20, **which: Any) -> tuple[Any, pd.DataFrame]:
@@ -89,34 +91,10 @@ def test_an_unknown_category_has_a_class_of_its_own() -> None:
     assert torch.cat([x["decoder_cat"] for x, _ in spoilt.to_dataloader(train=False)]).unique().tolist() == [0]
 
 
-def batches_differ(one: Any, other: Any) -> list[str]:
-    """Which tensors of two batches differ in value, type or shape."""
-    (x, (target, weight)), (y, (other_target, other_weight)) = one, other
-    pairs = {name: (x[name], y[name]) for name in y}
-    pairs |= {"target": (target, other_target), "weight": (weight, other_weight)}
-    assert set(x) == set(y)
-    return [name for name, (a, b) in pairs.items() if a.dtype != b.dtype or not torch.equal(a, b)]
-
-
 def test_gathered_batches_are_upstreams_to_the_bit() -> None:
     for which in ({}, {"first_target": 18}, {"last_window_only": True}, {"codes": [2, 11, 22]}, {"from_step": 13}):
         dataset, _ = windows(**which)
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
-        for part in (order[:1], order[:7], order):
-            one_by_one = TimeSeriesDataSet._collate_fn([dataset[place] for place in part])
-            assert batches_differ(dataset.__getitems__(part), one_by_one) == []
-
-
-def test_the_comparison_notices_a_wrong_value_and_a_wrong_type() -> None:
-    dataset, _ = windows()
-    right, wrong = dataset.__getitems__([0, 5]), dataset.__getitems__([0, 5])
-    wrong[0]["encoder_cont"][1, 0, 0] += 1e-6
-    wrong[0]["groups"] = wrong[0]["groups"].int()
-    assert batches_differ(wrong, right) == ["encoder_cont", "groups"]
-
-
-def test_loaders_give_the_gathered_batches() -> None:
-    dataset, _ = windows()
-    loaded = list(dataset.to_dataloader(train=False, batch_size=50))
-    expected = [dataset.__getitems__(list(range(i, min(i + 50, len(dataset))))) for i in range(0, len(dataset), 50)]
-    assert [batches_differ(a, b) for a, b in zip(loaded, expected, strict=True)] == [[]] * len(expected)
+        for places in (order[:1], order[:7], order):
+            one_by_one = TimeSeriesDataSet._collate_fn([dataset[place] for place in places])
+            assert batches_differ(gather(dataset, Plan.of(dataset), places), one_by_one) == []
