@@ -11,10 +11,18 @@ import numpy as np
 import pandas as pd
 import torch
 from pytorch_forecasting import TimeSeriesDataSet
-from pytorch_forecasting.data.encoders import NaNLabelEncoder, TorchNormalizer
+from pytorch_forecasting.data.encoders import (
+    EncoderNormalizer,
+    GroupNormalizer,
+    MultiNormalizer,
+    NaNLabelEncoder,
+    TorchNormalizer,
+)
 
 from hourglass_ts.windows.encode import FLAG, SERIES, TARGET, TIME_IDX, UNKNOWN, WEIGHT, TableEncoder, series_labels
 from hourglass_ts.windows.gather import CannotGatherError, Plan, gather
+from hourglass_ts.windows.index import COLUMNS, WindowLengths, find_windows, last_windows, step_range
+from hourglass_ts.windows.labels import distinct_labels, share_labels
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +41,70 @@ class FastTimeSeriesDataSet(TimeSeriesDataSet):
         >>> tuple(x["encoder_target"].shape), tuple(y.shape)
         ((32, 8), (32, 2))
     """
+
+    def _preprocess_data(self, data: pd.DataFrame) -> pd.DataFrame:
+        labelled = [name for name in self.categoricals if name not in (*self.target_names, *self.lagged_variables)]
+        if isinstance(self.target_normalizer, (GroupNormalizer, MultiNormalizer)):
+            labelled = [*self.group_ids, *labelled]
+        share_labels(data, [name for name in (*self.group_ids, *self.flat_categoricals) if name in data.columns])
+        with distinct_labels(self._categorical_encoders, [*self._group_ids, *labelled]):
+            return super()._preprocess_data(data)
+
+    def _construct_index(self, data: pd.DataFrame, predict_mode: bool) -> pd.DataFrame:
+        time = data["__time_idx__"].to_numpy()
+        groups = [data[name].to_numpy() for name in self._group_ids]
+        begins = np.ones(len(data), dtype=bool)
+        begins[1:] = np.logical_or.reduce([codes[1:] != codes[:-1] for codes in groups])
+        first_rows = np.flatnonzero(begins)
+        distinct, series = np.unique(
+            np.stack([codes[first_rows] for codes in groups], axis=1), axis=0, return_inverse=True
+        )
+        shortest, longest = step_range(time, begins)
+        regular = shortest >= 1 and (self.allow_missing_timesteps or longest <= 1)
+        if len(data) == 0 or len(distinct) < len(first_rows) or not regular:
+            return super()._construct_index(data, predict_mode)
+        lengths = WindowLengths(
+            shortest=self.min_prediction_length + self.min_encoder_length,
+            longest=self.max_prediction_length + self.max_encoder_length,
+            first_target=self.min_prediction_idx,
+            shortest_horizon=self.min_prediction_length,
+        )
+        windows = find_windows(time, first_rows, series, lengths)
+        columns = list(COLUMNS)
+        if predict_mode:
+            last = np.empty(len(first_rows), dtype=np.int64)
+            last[series] = time[np.append(first_rows[1:], len(time)) - 1]
+            windows = last_windows(windows, last[windows[4]] - time[windows[0]] + 1 <= lengths.longest)
+            columns.append("sequence_id")  # as upstream has it: twice
+            windows = windows[[0, 1, 2, 3, 4, 4]]
+        if windows.shape[1] == 0 or len(np.unique(windows[4])) < len(first_rows):
+            return super()._construct_index(data, predict_mode)  # says which series are too short
+        return pd.DataFrame(windows.T, columns=columns)
+
+    def _data_to_tensors(self, data: pd.DataFrame) -> dict[str, Any]:
+        """Upstream's tensors, a column at a time, and each column of `data` is let go when it is done.
+
+        The reals lie row by row, which is faster to read windows from; but not where covariates are scaled by their
+        contexts, since the order of the sums would change with the layout.
+        """
+        by_context = any(
+            isinstance(self.get_transformer(name), EncoderNormalizer) and name not in self.target_names
+            for name in self.reals
+        )
+        return {
+            "reals": _stacked(data, self.reals, column_major=by_context),
+            "categoricals": _stacked(data, self.flat_categoricals, torch.int64),
+            "groups": _stacked(data, self._group_ids, torch.int64),
+            "target": [_tensor(data.pop(f"__target__{name}")) for name in self.target_names],
+            "weight": _tensor(data.pop("__weight__")) if "__weight__" in data.columns else None,
+            "time": _tensor(data.pop("__time_idx__"), torch.int64),
+        }
+
+    def _check_tensors(self, tensors: dict[str, Any]) -> None:
+        parts = [part for value in tensors.values() for part in (value if isinstance(value, list) else [value])]
+        if all(part is None or not part.is_floating_point() or bool(torch.isfinite(part).all()) for part in parts):
+            return
+        super()._check_tensors(tensors)  # says which
 
     def __getitems__(self, indices: Sequence[int]) -> _Picked:
         """The samples of a batch: upstream's one by one, or all at once for this class's own collate function."""
@@ -62,6 +134,30 @@ class FastTimeSeriesDataSet(TimeSeriesDataSet):
     def __getstate__(self) -> dict[str, Any]:
         """All but the plan, which is soon made again."""
         return {name: value for name, value in self.__dict__.items() if name not in ("_plan", "_told")}
+
+
+def _stacked(
+    data: pd.DataFrame, names: list[str], dtype: torch.dtype | None = None, column_major: bool = False
+) -> torch.Tensor:
+    """Columns side by side (n, k), as upstream converts them."""
+    if dtype is None:
+        dtype = _dtype(np.result_type(*data[names].dtypes)) if names else torch.float
+    shape = (len(names), len(data)) if column_major else (len(data), len(names))
+    stacked = torch.empty(shape, dtype=dtype)
+    stacked = stacked.T if column_major else stacked
+    for place, name in enumerate(names):
+        stacked[:, place] = _tensor(data.pop(name), dtype)
+    return stacked
+
+
+def _tensor(column: pd.Series, dtype: torch.dtype | None = None) -> torch.Tensor:
+    dtype = _dtype(column.dtype) if dtype is None else dtype
+    kind = np.int64 if dtype == torch.int64 else np.float64
+    return torch.tensor(column.to_numpy(kind), dtype=dtype)
+
+
+def _dtype(dtype: Any) -> torch.dtype:
+    return torch.int64 if dtype.kind in "bi" else torch.float
 
 
 @dataclass(frozen=True)

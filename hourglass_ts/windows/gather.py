@@ -8,7 +8,9 @@ the windows.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +60,7 @@ class Plan:
     refusal: why the windows must be read one by one, if they must.
     group_scales: the scales of the series met so far, per group normaliser.
     may_be_unknown: columns of the categories with a class for the unknown.
+    standard: float64 mean and scale of the scale features whose scaler is known to do just that.
     """
 
     target: Any
@@ -68,6 +71,7 @@ class Plan:
     lagged: tuple[tuple[EncoderNormalizer, int], ...]
     group_scales: dict[int, _GroupScales]
     may_be_unknown: tuple[int, ...]
+    standard: dict[str, tuple[Tensor, Tensor]]
 
     @classmethod
     def of(cls, dataset: TimeSeriesDataSet) -> Plan:
@@ -96,7 +100,15 @@ class Plan:
             lagged=tuple(lagged),
             group_scales={},
             may_be_unknown=tuple(codes.index(name) for name in dataset.dropout_categoricals if name in codes),
+            standard=_standard_features(dataset),
         )
+
+    def scaled(self, dataset: TimeSeriesDataSet, name: str, values: Tensor) -> Tensor:
+        """What the data set's scaler of a feature makes of `values` (B,)."""
+        if name not in self.standard:
+            return torch.as_tensor(dataset.transform_values(name, values))
+        centre, scale = self.standard[name]
+        return (values.double() - centre) / scale
 
     def serves(self, dataset: TimeSeriesDataSet) -> bool:
         """Say whether the data set is still what the plan was made for."""
@@ -131,6 +143,22 @@ def _refusal(dataset: TimeSeriesDataSet) -> str | None:
     if ((time[1:] <= time[:-1]) & (groups[1:] == groups[:-1]).all(dim=1)).any():
         return "a series holds a time twice"
     return None
+
+
+def _standard_features(dataset: TimeSeriesDataSet) -> dict[str, tuple[Tensor, Tensor]]:
+    """Mean and scale of the scale features where scikit-learn's checks can be left out, and that is tried first."""
+    found = {}
+    probe = torch.randn(1_000, generator=torch.Generator().manual_seed(0))
+    for name in [f"{target}_{part}" for target in dataset.target_names for part in ("center", "scale")]:
+        scaler = dataset._scalers.get(name)
+        if type(scaler) is StandardScaler and name in dataset.reals:
+            centre, scale = (torch.from_numpy(part) for part in (scaler.mean_, scaler.scale_))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of feature names
+                expected = torch.as_tensor(dataset.transform_values(name, probe))
+            if torch.equal((probe.double() - centre) / scale, expected):
+                found[name] = (centre, scale)
+    return found
 
 
 @dataclass(frozen=True)
@@ -339,30 +367,6 @@ def _set_lengths(dataset: TimeSeriesDataSet, lengths: _Lengths, cont: list[Tenso
             part[..., column] = scaled[:, None].to(part.dtype)
 
 
-class _RowEncoder(EncoderNormalizer):
-    """An encoder normaliser of (B, n) windows; for one window the same as upstream's."""
-
-    def _set_parameters(self, y_center: Tensor, y_scale: Tensor) -> None:
-        if self.method != "standard":
-            super()._set_parameters(y_center, y_scale)
-            return
-        self.center_ = torch.mean(y_center, dim=-1)
-        self.scale_ = _deviation(y_scale) + torch.finfo(y_center.dtype).eps
-        if not self.center:
-            self.center_ = torch.zeros_like(self.center_)
-
-
-def _deviation(values: Tensor) -> Tensor:
-    """Standard deviation of each row (B, n), as torch has it for one row alone: two passes, the second in float64."""
-    gaps = values.double() - values.mean(dim=-1).double()[:, None]
-    exact = (gaps.square().sum(dim=-1) / (values.shape[1] - 1)).sqrt()
-    found = exact.float()
-    in_doubt = (exact * (1 - DOUBT)).float() != (exact * (1 + DOUBT)).float()
-    for row in torch.nonzero(in_doubt)[:, 0].tolist():
-        found[row] = values[row].std(dim=-1)
-    return found
-
-
 def _scale_by_context(
     dataset: TimeSeriesDataSet, plan: Plan, lengths: _Lengths, cont: list[Tensor], target: list[list[Tensor]]
 ) -> dict[int, Tensor]:
@@ -381,7 +385,7 @@ def _scale_by_context(
         if number is not None and dataset.add_target_scales:
             for which, name in enumerate(("center", "scale")):
                 name = f"{dataset.target_names[number]}_{name}"
-                feature = torch.as_tensor(dataset.transform_values(name, params[:, which]))
+                feature = plan.scaled(dataset, name, params[:, which])
                 for part in cont:
                     part[..., dataset.reals.index(name)] = feature[:, None].to(part.dtype)
     for normalizer, column in plan.lagged:
@@ -391,26 +395,73 @@ def _scale_by_context(
 
 
 def _fit_rows(normalizer: EncoderNormalizer, values: Tensor, column: int | None, lengths: _Lengths) -> Tensor:
-    """(B, 2) centre and scale of the contexts in `values` (B, n), or in a column of (B, n, k).
-
-    A sum's order, and so its last bit, depends on its length and memory layout. So windows of one length go together;
-    and upstream's columns are contiguous until a window's gaps are filled, then apart by the number of reals.
-    """
+    """(B, 2) centre and scale of the contexts in `values` (B, n), or in a column of (B, n, k)."""
     own = lengths.encoder
     if int(own.min()) < normalizer.min_length or int(own.max()) > MOST_STEPS or not values.is_floating_point():
         raise CannotGatherError("a context is too short, too long, or of integers, to scale by")
-    rows = _RowEncoder.__new__(_RowEncoder)
-    rows.__dict__.update(normalizer.__dict__)
+    plain = values if column is None else values[..., column]
+    if normalizer.method == "standard":
+        apart = lengths.gapped() if column is not None else torch.zeros_like(own, dtype=torch.bool)
+        return _fit_standard(normalizer, plain, own, apart)
     params = torch.empty(len(own), 2)
-    kinds = 2 * own + (lengths.gapped() if column is not None else 0)
-    first = int(kinds[0])
-    for kind in [first] if bool((kinds == first).all()) else kinds.unique().tolist():
-        mine = torch.nonzero(kinds == kind)[:, 0]
-        part = values.index_select(0, mine)[:, : kind // 2]
-        if column is not None:
-            part = part[..., column] if kind % 2 else part[..., column].contiguous()
-        params[mine] = rows.fit(part).get_parameters()
+    rows = copy(normalizer)
+    for n in own.unique().tolist():
+        mine = torch.nonzero(own == n)[:, 0]
+        params[mine] = rows.fit(plain.index_select(0, mine)[:, :n]).get_parameters()
     return params
+
+
+def _fit_standard(normalizer: EncoderNormalizer, values: Tensor, lengths: Tensor, apart: Tensor) -> Tensor:
+    """Mean and standard deviation of each context in `values` (B, n), in the precision that one window alone has.
+
+    A float32 sum depends on its length and memory layout. So means are taken of windows of one length together; and
+    upstream's columns are contiguous until gaps are filled (`apart`, (B,) bool): then they are `values`' stride apart.
+    """
+    steps = normalizer.max_length
+    most = (values.shape[1],) * 2 if steps is None else (steps, steps) if isinstance(steps, int) else tuple(steps)
+    values = normalizer.preprocess(values)
+    begin = [(lengths - n).clamp(min=0) for n in most]
+    means = [_means(values, first, lengths, apart) for first in (begin if most[0] != most[1] else begin[:1])]
+    scale = _deviation(values, means[-1], begin[1], lengths, apart) + torch.finfo(values.dtype).eps
+    return torch.stack([means[0] if normalizer.center else torch.zeros_like(means[0]), scale], dim=-1)
+
+
+def _means(values: Tensor, begin: Tensor, end: Tensor, apart: Tensor) -> Tensor:
+    """(B,) mean of `values` (B, n) from `begin` to before `end`; equal ends have equal begins."""
+    kinds = 2 * end + apart
+    order = kinds.argsort()
+    kinds, counts = kinds[order].unique_consecutive(return_counts=True)
+    first = begin[order[counts.cumsum(0) - 1]].tolist()
+    parts = values.index_select(0, order).split(counts.tolist())
+    strided = _in_columns(values, order).split(counts.tolist()) if bool(apart.any()) else parts
+    means = [
+        torch.mean((strided if kind % 2 else parts)[place][:, start : kind // 2], dim=-1)
+        for place, (kind, start) in enumerate(zip(kinds.tolist(), first, strict=True))
+    ]
+    return torch.cat(means)[order.argsort()]
+
+
+def _in_columns(values: Tensor, order: Tensor) -> Tensor:
+    """Rows of a column `values` (B, n) of a wider array in that array's layout."""
+    stride = values.stride(1)
+    spread = torch.empty(len(order), values.shape[1], stride)
+    spread[..., 0] = values.index_select(0, order)
+    return spread[..., 0]
+
+
+def _deviation(values: Tensor, means: Tensor, begin: Tensor, end: Tensor, apart: Tensor) -> Tensor:
+    """(B,) standard deviation from `begin` to before `end`, as torch has it for one row: in two passes, in float64."""
+    gaps = values.double() - means.double()[:, None]
+    place = torch.arange(values.shape[1])
+    if int(begin.max()) > 0 or int(end.min()) < values.shape[1]:
+        gaps.masked_fill_((place < begin[:, None]) | (place >= end[:, None]), 0)
+    exact = (gaps.square_().sum(dim=-1) / (end - begin - 1)).sqrt()
+    found = exact.float()
+    in_doubt = (exact * (1 - DOUBT)).float() != (exact * (1 + DOUBT)).float()
+    for row in torch.nonzero(in_doubt)[:, 0].tolist():
+        own = values[row, int(begin[row]) : int(end[row])]
+        found[row] = torch.std(own if apart[row] else own.contiguous(), dim=-1)
+    return found
 
 
 def _target_scale(dataset: TimeSeriesDataSet, plan: Plan, normalizer: Any, start: Tensor, series: Tensor) -> Tensor:

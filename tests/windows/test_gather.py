@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.data.encoders import (
     EncoderNormalizer,
@@ -20,6 +24,7 @@ from pytorch_forecasting.data.encoders import (
 from sklearn.preprocessing import MinMaxScaler, RobustScaler
 
 from hourglass_ts import FastTimeSeriesDataSet
+from hourglass_ts.windows import index
 from hourglass_ts.windows.gather import Plan, gather
 from tests.reference.batches import batches_differ
 
@@ -236,11 +241,27 @@ def read(dataset: TimeSeriesDataSet, places: list[int]) -> tuple[Any, torch.Tens
     return batch, torch.get_rng_state()
 
 
+def assert_same_insides(ours: TimeSeriesDataSet, theirs: TimeSeriesDataSet) -> None:
+    """The same windows, tensors, scalers and encoders, to the bit."""
+    pd.testing.assert_frame_equal(ours.index, theirs.index)
+    assert ours.data.keys() == theirs.data.keys()
+    for name, expected in theirs.data.items():
+        found = ours.data[name]
+        for a, b in zip(found, expected, strict=True) if name == "target" else [(found, expected)]:
+            assert (a is None and b is None) or (a.dtype == b.dtype and torch.equal(a, b)), name
+    for name in ("_categorical_encoders", "_scalers"):
+        assert getattr(ours, name).keys() == getattr(theirs, name).keys()
+        for key, upstreams in getattr(theirs, name).items():
+            mine = getattr(ours, name)[key]
+            assert type(mine) is type(upstreams)
+            assert str(vars(mine) if mine else None) == str(vars(upstreams) if upstreams else None)
+
+
 @pytest.mark.parametrize(("name", "make", "gaps"), KINDS, ids=[f"{k[0]}{', gaps' * k[2]}" for k in KINDS])
 def test_batches_are_upstreams_to_the_bit(name: str, make: Callable[[], dict[str, Any]], gaps: bool) -> None:
     theirs, ours = pair(make, gaps)
     plan = Plan.of(ours)
-    assert len(ours) == len(theirs)
+    assert_same_insides(ours, theirs)
     for places in orders(len(ours)):
         expected, state = read(theirs, places)
         torch.manual_seed(3)
@@ -264,3 +285,61 @@ def test_the_comparison_notices_every_kind_of_difference() -> None:
     assert batches_differ((x, ([target[0], -target[1]], weight)), right) == ["target[1]"]
     assert batches_differ((x, (target, target[0])), right) == ["weight"]
     assert batches_differ(({"more": x["groups"], **x}, (target, weight)), right) == ["names"]
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "category", "ordered"])
+def test_keys_of_every_kind_give_the_same_data_set(dtype: str) -> None:
+    frame = table()
+    wanted = pd.CategoricalDtype(["x", "y", "z"], ordered=True) if dtype == "ordered" else dtype
+    frame = frame.astype({"item": wanted, "shop": "str" if dtype == "ordered" else dtype})
+    arguments = {**BASE, "target_normalizer": EncoderNormalizer(), "add_target_scales": True}
+    untouched = frame.copy(deep=True)
+    ours, theirs = FastTimeSeriesDataSet(frame, **arguments), TimeSeriesDataSet(frame, **arguments)
+    assert_same_insides(ours, theirs)
+    pd.testing.assert_frame_equal(frame, untouched)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@given(data=st.data())
+def test_windows_are_those_that_upstreams_loop_finds(data: Any) -> None:
+    n_series = data.draw(st.integers(1, 4))
+    gap = data.draw(st.sampled_from([1, 1, 2, 9]))
+    steps = [data.draw(st.lists(st.integers(1, gap), min_size=1, max_size=14)) for _ in range(n_series)]
+    start = [data.draw(st.integers(-5, 5)) for _ in range(n_series)]
+    frame = pd.concat(
+        [
+            pd.DataFrame({"t": first + np.cumsum(own), "id": f"s{n}"})
+            for n, (first, own) in enumerate(zip(start, steps, strict=True))
+        ],
+        ignore_index=True,
+    ).assign(y=1.0)
+    longest, horizon = data.draw(st.integers(0, 6)), data.draw(st.integers(1, 4))
+    arguments = {
+        "time_idx": "t",
+        "target": "y",
+        "group_ids": ["id"],
+        "max_encoder_length": longest,
+        "min_encoder_length": data.draw(st.integers(0, longest)),
+        "max_prediction_length": horizon,
+        "min_prediction_length": data.draw(st.integers(1, horizon)),
+        "min_prediction_idx": data.draw(st.sampled_from([None, 0, 4])),
+        "predict_mode": data.draw(st.booleans()),
+        "allow_missing_timesteps": data.draw(st.sampled_from([True, True, False])),
+        "target_normalizer": None,
+    }
+    blocks = data.draw(st.sampled_from([3, 500_000]))
+    outcomes = []
+    for cls in (TimeSeriesDataSet, FastTimeSeriesDataSet):
+        with warnings.catch_warnings(record=True) as told, mock.patch.object(index, "BLOCK", blocks):
+            warnings.simplefilter("always")
+            try:
+                found: Any = cls(frame.copy(), **arguments).index
+            except (AssertionError, IndexError, ValueError) as error:
+                found = str(error)
+        outcomes.append((found, [str(each.message) for each in told]))
+    (theirs, their_warnings), (ours, our_warnings) = outcomes
+    assert our_warnings == their_warnings
+    if isinstance(theirs, str):
+        assert ours == theirs
+    else:
+        pd.testing.assert_frame_equal(ours, theirs)
