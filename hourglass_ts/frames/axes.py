@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,16 +55,18 @@ def find_axes(times: pd.Index, codes: np.ndarray, freq: Any, column: Hashable, n
     """Find each series' calendar and each row's step.
 
     times (rows,): int64 or datetimes; codes (rows,): 0, 1, 2… the series; both sorted by (series, time), no duplicates.
-    `name(code)` gives a series' name for messages. A given `freq` holds for all series. Raises SettingsError for a bad
-    `freq`; faults in the data come back as problems.
+    `name(code)` gives a series' name for messages. A given `freq` holds for all series; a dict has one for each. Raises
+    SettingsError for a bad `freq`; faults in the data come back as problems.
     """
     counts = np.bincount(codes)
     rows = _Rows(times, codes, np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
     search = _Search(rows, column, name)
     if freq is None:
         search.infer()
+    elif isinstance(freq, Mapping):
+        search.impose_each(freq)
     else:
-        search.impose(freq)
+        search.impose(freq, np.arange(len(counts)))
     return search.result()
 
 
@@ -78,19 +80,32 @@ class _Search:
         self.chosen = np.full(len(rows.starts), -1)  # place in `known`
         self.problems: list[Problem] = []
 
-    def impose(self, freq: Any) -> None:
-        """Give all series the user's frequency; a plain "W" takes each series' own weekday."""
+    def impose_each(self, freqs: Mapping[Any, Any]) -> None:
+        """Give every series the frequency that stands under its name."""
+        names = [self.name(code) for code in range(len(self.chosen))]
+        missing = [name for name in names if name not in freqs]
+        if missing:
+            found, expected = f"`freq` without {missing[0]!r}", "the frequency of every series"
+            raise_problem(SettingsError, Problem(found, expected, "Add it to the dict.", self.column, missing[0]))
+        alike: dict[str, list[int]] = {}
+        for code, name in enumerate(names):
+            alike.setdefault(repr(freqs[name]), []).append(code)
+        for codes in alike.values():
+            self.impose(freqs[names[codes[0]]], np.array(codes))
+
+    def impose(self, freq: Any, series: np.ndarray) -> None:
+        """Give series the user's frequency; a plain "W" takes each one's own weekday."""
         calendar = Calendar.from_freq(freq, self.zone)
-        if (calendar.kind == "datetime") != isinstance(self.rows.times, pd.DatetimeIndex):
+        if (calendar.kind == "integer") == isinstance(self.rows.times, pd.DatetimeIndex):
             raise_problem(SettingsError, wrong_kind(calendar, self.rows.times))
-        firsts = self.rows.times[self.rows.starts]
+        firsts = self.rows.times[self.rows.starts[series]]
         if calendar.own_weekday(firsts[0]) == calendar:
-            self._check(calendar, np.arange(len(firsts)))
+            self._check(calendar, series)
             return
         weekday = pd.DatetimeIndex(firsts).dayofweek.to_numpy()
         for day in np.unique(weekday):
-            series = np.flatnonzero(weekday == day)
-            self._check(calendar.own_weekday(firsts[series[0]]), series)
+            mine = np.flatnonzero(weekday == day)
+            self._check(calendar.own_weekday(firsts[mine[0]]), series[mine])
 
     def infer(self) -> None:
         """Let the longest series propose a frequency; those it does not suit propose their own, longest first."""
@@ -109,7 +124,8 @@ class _Search:
             if not suits[mine][0] and spare[lead] >= 0:
                 self.chosen[lead] = spare[lead]
             elif not suits[mine][0]:
-                self._blame(calendar, own, np.flatnonzero(~fits[rows.codes == np.flatnonzero(mine)[0]])[0], lead)
+                own_fits = fits[rows.codes == np.flatnonzero(mine)[0]]
+                self.problems.append(off_grid(calendar, own.times, own_fits, True, self.column, self.name(lead)))
             else:
                 self.known.append(calendar)
                 spare[todo[suits & coarse & (spare[todo] < 0)]] = place
@@ -139,12 +155,8 @@ class _Search:
         self.chosen[series] = self.known.index(calendar)
         bad = np.flatnonzero(~rows.all_of(fits))
         for code in bad[: SHOWN - len(self.problems)]:
-            own = self.rows.of(series[[code]])
-            self._blame(calendar, own, np.flatnonzero(~fits[rows.codes == code])[0], int(series[code]))
-
-    def _blame(self, calendar: Calendar, own: _Rows, row: int, series: int) -> None:
-        step = int(calendar.steps(own.times[[row]], own.times[:1])[0][0])
-        self.problems.append(off_grid(calendar, own.times[row], own.times[0], step, self.column, self.name(series)))
+            own, own_fits, name = self.rows.of(series[[code]]), fits[rows.codes == code], self.name(int(series[code]))
+            self.problems.append(off_grid(calendar, own.times, own_fits, False, self.column, name))
 
     def result(self) -> Axes:
         steps = np.zeros(len(self.rows.codes), dtype="int64")

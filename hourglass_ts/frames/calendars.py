@@ -20,7 +20,9 @@ from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem
-from hourglass_ts.frames.frequency import DAYS, infer_freq
+from hourglass_ts.frames.frequency import DAYS, coarse_hint, infer_freq
+from hourglass_ts.frames.sessions import exchange_code, no_session, session_days
+from hourglass_ts.frames.wording import show_gaps, show_time
 
 _BARE_WEEK = re.compile(r"(\d*)W$")  # "W" without a weekday: the series' own
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -32,8 +34,8 @@ _YEARLY = {"W": 52, "WOM": 12, "LWOM": 12, "SME": 24, "SMS": 24, "BHYE": 2, "HYE
 class Calendar:
     """One series' regular time axis. Plain fields; any time on the axis can serve as its anchor.
 
-    kind: "integer" or "datetime". freq: an integer step, or a pandas alias. tz: time zone name, None for naive times.
-    weekmask, holidays: only for custom business days (alias "C"): "1111100" and ISO dates.
+    kind: "integer", "datetime" or "sessions". freq: an integer step, a pandas alias, or an exchange's code ("XNYS").
+    tz: time zone name, None for naive times. weekmask, holidays: of custom business days (alias "C") alone.
     Steps shorter than a day are absolute time; days and longer ones keep the wall clock.
 
     Example:
@@ -52,15 +54,15 @@ class Calendar:
         anchor, end = _index([first]), _index([last])
         steps, fits = self.steps(end, anchor)
         if not fits[0] or steps[0] < 0:
-            raise_problem(DataError, self._off_grid(end, anchor, steps))
+            raise_problem(DataError, off_grid(self, anchor.append(end), np.array([True, False])))
         return self.at(anchor.repeat(steps[0] + 1), np.arange(steps[0] + 1))
 
     def after(self, last: Any, n: int) -> pd.Index:
         """Give the `n` times right after `last`. Raises DataError if `last` itself is not on the calendar."""
         anchor = _index([last])
-        steps, fits = self.steps(anchor, anchor)
+        fits = self.steps(anchor, anchor)[1]
         if not fits[0]:
-            raise_problem(DataError, self._off_grid(anchor, anchor, steps))
+            raise_problem(DataError, off_grid(self, anchor, fits))
         return self.at(anchor.repeat(n), np.arange(1, n + 1))
 
     @property
@@ -71,7 +73,7 @@ class Calendar:
         """
         offset = self.offset
         if offset is None:
-            return 1
+            return 1 if self.kind == "integer" else 7 if self.freq == "24/7" else 5
         if (step := _nanoseconds(offset)) is not None:
             for season in ("1D", "7D", "1h", "1min", "1s"):
                 span = pd.Timedelta(season).value
@@ -89,13 +91,13 @@ class Calendar:
 
     @property
     def offset(self) -> BaseOffset | None:
-        """The pandas offset of one step; None for integers."""
-        return None if self.kind == "integer" else _offset(str(self.freq), self.weekmask, self.holidays)
+        """The pandas offset of one step; None for integers and exchange sessions."""
+        return None if self.kind != "datetime" else _offset(str(self.freq), self.weekmask, self.holidays)
 
     def steps(self, times: pd.Index, anchors: pd.Index) -> tuple[np.ndarray, np.ndarray]:
         """Count the steps from each row's anchor to its time: (int64 steps, bool "the time is on the grid")."""
         offset = self.offset
-        if offset is None:
+        if self.kind == "integer":
             gap = times.to_numpy("int64") - anchors.to_numpy("int64")
             return gap // self.freq, gap % self.freq == 0
         times, anchors = _datetimes(self, times), _datetimes(self, anchors)
@@ -109,10 +111,10 @@ class Calendar:
             if (weekday := getattr(offset, "weekday", None)) is not None:
                 fits &= (origin + 3) % 7 == weekday
         else:
-            base = _base_days(offset, int(min(days.min(), origin.min())), int(max(days.max(), origin.max())))
+            base = self._open_days(int(min(days.min(), origin.min())), int(max(days.max(), origin.max())))
             (place, fits), (zero, anchored) = _place(base, days), _place(base, origin)
-            steps = (place - zero) // offset.n
-            fits &= anchored & ((place - zero) % offset.n == 0)
+            steps = (place - zero) // self._stride
+            fits &= anchored & ((place - zero) % self._stride == 0)
         late = fits & (clock != start)
         fits &= ~late
         if times.tz is not None and late.any():  # a wall time that summer time skipped stands an hour later
@@ -122,7 +124,7 @@ class Calendar:
     def at(self, anchors: pd.Index, steps: np.ndarray) -> pd.Index:
         """Give the time that lies `steps` after each row's anchor, in the anchors' own dtype."""
         offset = self.offset
-        if offset is None:
+        if self.kind == "integer":
             return pd.Index(anchors.to_numpy("int64") + steps * int(self.freq))
         anchors = _datetimes(self, anchors)
         if (span := _nanoseconds(offset)) is not None:
@@ -133,19 +135,36 @@ class Calendar:
         if (width := _days(offset)) is not None:
             days = origin + steps * width
         else:
-            base = _base_days(offset, int(origin.min()), int(origin.max()))
-            place = _place(base, origin)[0] + steps * offset.n
-            base = _base_days(offset, int(origin.min()), int(origin.max()), int(place.max()) + 1 - len(base))
+            base = self._open_days(int(origin.min()), int(origin.max()))
+            place = _place(base, origin)[0] + steps * self._stride
+            base = self._open_days(int(origin.min()), int(origin.max()), int(place.max()) + 1 - len(base))
             days = base[place]
         wall = days.astype("datetime64[D]").astype(clock.dtype.str.replace("m8", "M8")) + clock
         # A skipped wall time moves forward; of a repeated one the first is meant.
         first = np.ones(len(wall), dtype=bool)
         return pd.DatetimeIndex(wall).tz_localize(anchors.tz, nonexistent="shift_forward", ambiguous=first)
 
+    @property
+    def is_daily(self) -> bool:
+        """Whether one step is a day, an open day, a session, or shorter: holidays do not fall between two steps."""
+        longer = self.offset is not None and _nanoseconds(self.offset) is None
+        return self.kind != "integer" and not (longer and str(self.freq).lstrip("0123456789") not in ("D", "B", "C"))
+
+    @property
+    def _stride(self) -> int:
+        """How many open days one step takes."""
+        return 1 if self.offset is None else self.offset.n
+
+    def _open_days(self, first: int, last: int, more: int = 0) -> np.ndarray:
+        """Give every day that a step of one could reach from `first` to `last`, and `more` after that, since 1970."""
+        if self.kind == "sessions":
+            return session_days(str(self.freq), first, last, more)
+        return _base_days(self.offset, first, last, more)
+
     def own_weekday(self, first: Any) -> Calendar:
         """Anchor a plain "W" at the weekday of a series' first time; any other calendar is returned unchanged."""
         bare = _BARE_WEEK.match(str(self.freq))
-        if self.kind == "integer" or bare is None:
+        if self.kind != "datetime" or bare is None:
             return self
         return Calendar("datetime", f"{bare[1]}W-{DAYS[pd.Timestamp(first).dayofweek]}", self.tz)
 
@@ -165,11 +184,18 @@ class Calendar:
 
     @classmethod
     def from_freq(cls, freq: Any, tz: str | None = None) -> Calendar:
-        """Read a user's `freq`: a positive int, or a pandas alias, offset or timedelta. Raises SettingsError."""
+        """Read a user's `freq`: a positive int, a pandas alias, offset or timedelta, or an exchange's code or alias.
+
+        Raises SettingsError; MissingExtraError for an exchange without exchange_calendars.
+
+        Example:
+            >>> Calendar.from_freq("NYSE").after(pd.Timestamp("2012-12-24"), 2).strftime("%a %d").tolist()
+            ['Wed 26', 'Thu 27']
+        """
         problem = Problem(
             f"freq={freq!r}",
-            "a positive integer, or a pandas alias or offset such as 'h', '15min', 'D', 'B', 'MS'",
-            "Pass such a `freq`; holidays go into pd.offsets.CustomBusinessDay(holidays=[...]).",
+            "a positive integer, a pandas alias or offset such as 'h', '15min', 'B', 'MS', or an exchange ('XNYS')",
+            "Pass such a `freq`; days off go into pd.offsets.CustomBusinessDay(holidays=[...]).",
         )
         if isinstance(freq, (int, np.integer)) and not isinstance(freq, bool):
             if freq < 1:
@@ -185,13 +211,12 @@ class Calendar:
             elif not _BARE_WEEK.match(offset.freqstr) and to_offset(offset.freqstr) != offset:
                 raise_problem(SettingsError, problem)  # its alias would forget a part of it
         except (ValueError, TypeError) as error:
+            if isinstance(freq, str) and (code := exchange_code(freq)) is not None:
+                return cls("sessions", code, tz)
             raise SettingsError(str(problem)) from error
         if offset is None or offset.n < 1 or isinstance(offset, pd.offsets.BusinessHour):
             raise_problem(SettingsError, problem)
         return calendar
-
-    def _off_grid(self, times: pd.Index, anchors: pd.Index, steps: np.ndarray) -> Problem:
-        return off_grid(self, times[0], anchors[0], int(steps[0]))
 
 
 def infer_calendar(times: pd.Index, freq: Any = None, column: Hashable = None, series: Hashable = None) -> Calendar:
@@ -211,11 +236,9 @@ def infer_calendar(times: pd.Index, freq: Any = None, column: Hashable = None, s
     calendar = Calendar.from_freq(guess, zone_name(times)).own_weekday(times[0])
     if (calendar.kind == "integer") != (not isinstance(times, pd.DatetimeIndex)):
         raise_problem(SettingsError, wrong_kind(calendar, times))
-    anchors = times[:1].repeat(len(times))
-    steps, fits = calendar.steps(times, anchors)
+    fits = calendar.steps(times, times[:1].repeat(len(times)))[1]
     if not fits.all():
-        bad = int(np.flatnonzero(~fits)[0])
-        raise_problem(DataError, off_grid(calendar, times[bad], times[0], int(steps[bad]), column, series))
+        raise_problem(DataError, off_grid(calendar, times, fits, freq is None, column, series))
     return calendar
 
 
@@ -239,32 +262,34 @@ def wrong_kind(calendar: Calendar, times: pd.Index) -> Problem:
 
 
 def off_grid(
-    calendar: Calendar, time: Any, anchor: Any, step: int, column: Hashable = None, series: Hashable = None
+    calendar: Calendar,
+    times: pd.Index,
+    fits: np.ndarray,
+    inferred: bool = False,
+    column: Hashable = None,
+    series: Hashable = None,
 ) -> Problem:
-    """Say which time is off the grid, and between which times of the grid it lies."""
-    origin = _index([anchor])
-    fits = calendar.steps(origin, origin)[1][0]
-    near = [show_time(calendar.at(origin, np.array([k]))[0]) for k in (step, step + 1)] if fits else []
-    between = f", here {near[0]} or {near[1]}" if fits else ", on which the series' first time does not lie either"
-    return Problem(
-        f"time {show_time(time)}",
-        f"steps of {calendar.freq!r} from {show_time(anchor)}{between}",
-        "Correct the time, or pass `freq=` (a pandas alias or offset, or an int).",
-        column,
-        series,
-        show_time(time),
-    )
+    """Say which of a series' sorted times lie off the grid of its first, where the grid is, and how it was found."""
+    bad = np.flatnonzero(~fits)
+    time, anchor = times[bad[0]], times[:1]
+    others = f" and {len(bad) - 1:,} more" if fits[0] and len(bad) > 1 else ""
+    evidence = f", among {show_gaps(times)}" if inferred else ""
+    found = f"time {show_time(time)}{others}{evidence}"
+    if calendar.kind == "sessions":
+        expected, hint = no_session(str(calendar.freq), int(_split(times[bad[:1]])[0][0]))
+    else:
+        expected = f"steps of {calendar.freq!r} from {show_time(anchor[0])}{_neighbours(calendar, time, anchor)}"
+        hint = coarse_hint(times) if inferred else ""
+    hint = hint or "Correct the time, or pass `freq=` (a pandas alias or offset, an exchange's code, or an int)."
+    return Problem(found, expected, hint, column, series, show_time(time))
 
 
-def show_time(time: Any) -> str:
-    """Write a time briefly: no midnight, no zero seconds; the offset stays for aware times."""
-    if not isinstance(time, pd.Timestamp):
-        return str(time)
-    zone = time.strftime("%z")
-    naive = time.tz_localize(None)
-    if naive == naive.normalize() and not zone:
-        return str(naive.date())
-    return (naive.isoformat(sep=" ").removesuffix(":00") if naive.second == 0 else naive.isoformat(sep=" ")) + zone
+def _neighbours(calendar: Calendar, time: Any, anchor: pd.Index) -> str:
+    if not calendar.steps(anchor, anchor)[1][0]:
+        return ", on which the series' first time does not lie either"
+    step = calendar.steps(_index([time]), anchor)[0]
+    near = [show_time(calendar.at(anchor, step + k)[0]) for k in (0, 1)]
+    return f", here {near[0]} or {near[1]}"
 
 
 def zone_name(times: pd.Index) -> str | None:
@@ -327,11 +352,15 @@ def _from_absolute(values: np.ndarray, like: pd.DatetimeIndex) -> pd.DatetimeInd
     return times if like.tz is None else times.tz_localize("UTC").tz_convert(like.tz)
 
 
+def local_days(times: pd.DatetimeIndex) -> np.ndarray:
+    """Give the dates that times have on their own wall clock, in days since 1970."""
+    return times.tz_localize(None).to_numpy().astype("datetime64[D]").astype("int64")
+
+
 def _split(times: pd.DatetimeIndex) -> tuple[np.ndarray, np.ndarray]:
     """Split wall times into days since 1970 and the time of day."""
-    wall = times.tz_localize(None).to_numpy()
-    days = wall.astype("datetime64[D]")
-    return days.astype("int64"), wall - days
+    days = local_days(times)
+    return days, times.tz_localize(None).to_numpy() - days.astype("datetime64[D]")
 
 
 def _base_days(offset: BaseOffset, first: int, last: int, more: int = 0) -> np.ndarray:

@@ -96,6 +96,10 @@ def _labels(role: str, given: Any) -> tuple[Hashable, ...]:
     return labels
 
 
+def _one_nan(label: Hashable) -> Hashable:
+    return np.nan if isinstance(label, float) and label != label else label
+
+
 class Source:
     """A user's frame, read by label from its columns or its index levels, never by its index values.
 
@@ -104,17 +108,22 @@ class Source:
 
     def __init__(self, df: Any) -> None:
         if not isinstance(df, pd.DataFrame):
-            problem = Problem(f"a {type(df).__name__}", "a pandas DataFrame", "Pass a frame, e.g. pd.DataFrame(data).")
-            raise_problem(DataError, problem)
+            hint = (
+                "Pass series.to_frame('y')." if isinstance(df, pd.Series) else "Pass a frame, e.g. pd.DataFrame(data)."
+            )
+            raise_problem(DataError, Problem(f"a {type(df).__name__}", "a pandas DataFrame", hint))
         if len(df) == 0:
             raise_problem(DataError, Problem("a frame without rows", "one row or more", "Check how the data is read."))
         self.df = df
-        self.columns = list(df.columns.to_flat_index())
+        self.columns = [_one_nan(label) for label in df.columns.to_flat_index()]
         self._place = {label: place for place, label in enumerate(self.columns)}
         self._levels = {name: level for level, name in enumerate(df.index.names) if name is not None}
+        names = [name for name in df.index.names if name is not None]
+        repeated = [label for i, label in enumerate(self.columns) if self._place[label] != i]
+        repeated += [name for i, name in enumerate(names) if name in names[:i]]
         problems = [
             Problem("the label more than once", "labels that differ", "Rename or drop a column.", column=label)
-            for label in dict.fromkeys(label for i, label in enumerate(self.columns) if self._place[label] != i)
+            for label in dict.fromkeys(repeated)
         ]
         problems += [
             Problem("a reserved label", f"none of {', '.join(RESERVED)}", "Rename the column.", column=label)
@@ -129,8 +138,11 @@ class Source:
     def __getitem__(self, label: Hashable) -> pd.Series:
         """Give a column (or else an index level) as a positional Series: a copy-on-write view of the user's data."""
         if label in self._place:
-            return self.df.iloc[:, self._place[label]].reset_index(drop=True)
-        return pd.Series(self.df.index.get_level_values(self._levels[label]))
+            column = self.df.iloc[:, self._place[label]].reset_index(drop=True)
+        else:
+            column = pd.Series(self.df.index.get_level_values(self._levels[label]))
+        # What is true of Arrow's dictionaries is true of the values they encode; pandas can do little with them.
+        return column.astype(object) if str(column.dtype).startswith("dictionary<") else column
 
     def missing(self, roles: Roles) -> list[Problem]:
         """Give one problem per role that names a column which is not there, with the closest spelling."""
@@ -191,7 +203,7 @@ def _time_from_index(source: Source) -> tuple[Hashable, pd.Series | None]:
     """Take the index as time: datetimes or periods, or integers under a name."""
     index = source.df.index
     levels = [index.get_level_values(level) for level in range(index.nlevels)]
-    dated: list[pd.Index] = [level for level in levels if isinstance(level, (pd.DatetimeIndex, pd.PeriodIndex))]
+    dated = [level for level in levels if level.dtype.kind == "M" or isinstance(level, pd.PeriodIndex)]
     if not dated and len(levels) == 1 and index.name is not None and types.is_integer_dtype(index.dtype):
         dated = levels
     if len(dated) != 1:
@@ -202,5 +214,6 @@ def _time_from_index(source: Source) -> tuple[Hashable, pd.Series | None]:
 
 def _no_time(source: Source) -> Problem:
     dates = [repr(label) for label in source.columns if source[label].dtype.kind == "M"]
+    dates += [repr(name) for name in source.df.index.names if name is not None]
     hint = f"Pass time={dates[0]}." if dates else "Pass time='…', or set a DatetimeIndex."
     return Problem("no time column and no index of times", "`time`, or a DatetimeIndex or named integer index", hint)

@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
-from hourglass_ts.frames.calendars import Calendar, show_time
+from hourglass_ts.frames.calendars import Calendar
+from hourglass_ts.frames.features import TimeFeature, feature_columns, label_problems
 from hourglass_ts.frames.reading import Rows, align_times, read_covariate, read_rows
 from hourglass_ts.frames.roles import OBSERVED, STEP, TIME, UNIT, VALUE, Roles, Source, resolve
+from hourglass_ts.frames.sessions import holiday_hint
+from hourglass_ts.frames.wording import show_time
 
 __all__ = ["OBSERVED", "STEP", "TIME", "UNIT", "VALUE", "Panel", "Roles", "check_frame", "future_rows"]
 
@@ -28,11 +31,11 @@ FREE_ROWS, MOST_LAID_IN = 1_000_000, 20  # a grid may add this many rows, or thi
 class Panel:
     """The checked data of all units; a unit is one (series, target column) pair.
 
-    roles: with time and targets filled in.
+    roles: with time and targets filled in, and the features' columns among the known ones.
     keys (n_units rows): the series columns, own dtype; with several targets also "target", the target's label.
     table (all units' full grids, sorted): UNIT int64, STEP int64 from 0 at the unit's first observed time, TIME,
         VALUE float64 (NaN where missing), OBSERVED bool, and each covariate: float64 or objects of str (None: missing).
-    calendars: one per unit. notes: in words, what was dropped, trimmed or laid in.
+    calendars: one per unit. features: they make columns from the time. notes: what was dropped, trimmed or laid in.
     """
 
     roles: Roles
@@ -40,14 +43,22 @@ class Panel:
     table: pd.DataFrame
     calendars: tuple[Calendar, ...]
     notes: tuple[str, ...]
+    features: tuple[TimeFeature, ...] = ()
+
+    @property
+    def given_roles(self) -> Roles:
+        """The roles of the columns that a user's frame has: without those made from the time."""
+        made = {label for feature in self.features for label in feature.labels}
+        return replace(self.roles, known=tuple(label for label in self.roles.known if label not in made))
 
 
-def check_frame(df: pd.DataFrame, roles: Roles, freq: Any = None) -> Panel:
+def check_frame(df: pd.DataFrame, roles: Roles, freq: Any = None, features: tuple[TimeFeature, ...] = ()) -> Panel:
     """Check a long or wide frame and lay it out on its calendars; the frame itself is never changed.
 
-    freq: pandas alias or offset, or int, for all series; None infers it. TIME keeps the datetimes' unit and time zone;
-    integers become int64; text, dates and periods (their starts) become datetimes. Raises one DataError with all faults
-    found, SettingsError for a bad `freq`.
+    freq: pandas alias or offset, an exchange, or int, for all series; a dict from series to those; None infers it.
+    features: known columns to make from the time. TIME keeps the datetimes' unit and time zone; integers become int64;
+    text, dates and periods (their starts) become datetimes. Raises one DataError with all faults found, SettingsError
+    for a bad `freq` or feature.
 
     Example:
         >>> df = pd.DataFrame({"t": [1, 2, 4], "y": [1.0, 2.0, 4.0]})
@@ -57,83 +68,106 @@ def check_frame(df: pd.DataFrame, roles: Roles, freq: Any = None) -> Panel:
     """
     source = Source(df)
     roles, time, notes = resolve(source, roles)
+    raise_problems(SettingsError, label_problems(features, [label for _, label in roles.pairs()]))
     rows = read_rows(source, roles, time, freq)
     layout = _lay_out(rows, len(roles.target))
     table = _fill(rows, roles, layout)
     keys = _keys(source, rows, roles)
     calendars = tuple(rows.calendars[unit // len(roles.target)] for unit in range(len(keys)))
-    panel = Panel(roles, keys, table, calendars, (*notes, *rows.notes))
+    made = feature_columns(features, calendars, table[UNIT].to_numpy(), pd.Index(table[TIME]))
+    for label, column in made.items():
+        table[label] = column
+    panel = Panel(replace(roles, known=(*roles.known, *made)), keys, table, calendars, (*notes, *rows.notes), features)
     return replace(panel, notes=(*panel.notes, *_notes(layout, panel)))
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where rows go. Per unit: `first` step (of its series) and `length`. Per given row inside: row, unit, place."""
+    """Which given row each table row is. Per unit: `first` step (of its series), `length`, rows `trimmed` at its end.
+
+    source (table rows): a row's number in `Rows`, -1 where a step is laid in; slice(None) where the rows are the table.
+    """
 
     first: np.ndarray
     length: np.ndarray
-    offset: np.ndarray  # place of each unit's first row in the table
-    row: np.ndarray
-    unit: np.ndarray
-    place: np.ndarray
-    trimmed: np.ndarray  # rows after each unit's last observed one
+    trimmed: np.ndarray
+    source: np.ndarray | slice
+
+    def absent(self) -> np.ndarray:
+        """List the table rows that are laid in."""
+        return np.flatnonzero(self.source < 0) if isinstance(self.source, np.ndarray) else np.array([], dtype="int64")
 
 
 def _lay_out(rows: Rows, n_targets: int) -> _Layout:
-    observed = ~np.isnan(rows.values)
-    row, target = np.nonzero(observed)
-    unit = rows.codes[row] * n_targets + target
-    first = np.zeros(len(rows.calendars) * n_targets, dtype="int64")
-    last = first.copy()
-    first[unit[::-1]] = rows.steps[row[::-1]]  # rows are in time order, so the last one written is the earliest
-    last[unit] = rows.steps[row]
-    length = last - first + 1
-    given, total = rows.values.size, int(length.sum())
-    if total > given * (1 + MOST_LAID_IN) + FREE_ROWS:
+    given, ends = len(rows.codes), np.append(rows.starts[1:], len(rows.codes))
+    begin, end = np.empty((2, len(rows.starts), n_targets), dtype="int64")  # rows of the first and last observation
+    for target in range(n_targets):
+        seen = np.flatnonzero(~np.isnan(rows.values[:, target]))
+        begin[:, target] = seen[np.searchsorted(seen, rows.starts)]
+        end[:, target] = seen[np.searchsorted(seen, ends) - 1]
+    first, trimmed = rows.steps[begin], ends[:, None] - 1 - end
+    length = rows.steps[end] - first + 1
+    total = int(length.sum())
+    if total > given * n_targets * (1 + MOST_LAID_IN) + FREE_ROWS:
         hint = "Check the times for strays, or pass a coarser `freq=`."
+        found = f"{given * n_targets:,} rows over {total:,} steps"
         expected = f"at most {MOST_LAID_IN} missing steps per row"
-        raise_problem(
-            DataError, Problem(f"{given:,} rows over {total:,} steps", expected, hint, column=rows.time_label)
-        )
-    offset = np.concatenate([[0], np.cumsum(length)[:-1]]).astype("int64")
-    units = rows.codes[:, None] * n_targets + np.arange(n_targets)
-    steps = rows.steps[:, None]
-    row, target = np.nonzero((steps >= first[units]) & (steps <= last[units]))
-    trimmed = np.bincount(units[steps > last[units]], minlength=len(first))
-    unit = rows.codes[row] * n_targets + target
-    return _Layout(first, length, offset, row, unit, offset[unit] + rows.steps[row] - first[unit], trimmed)
+        raise_problem(DataError, Problem(found, expected, hint, column=rows.time_label))
+    source: np.ndarray | slice = slice(None)
+    if n_targets > 1 or total != given or (begin[:, 0] != rows.starts).any() or trimmed.any():
+        source = np.full(total, -1, dtype="int32" if given < 2**31 else "int64")
+        shift = _offset(length.ravel()).reshape(length.shape) - first
+        for target in range(n_targets):
+            inside = end[:, target] + 1 - begin[:, target]
+            row = np.arange(inside.sum()) + np.repeat(begin[:, target] - _offset(inside), inside)
+            source[rows.steps[row] + np.repeat(shift[:, target], inside)] = row
+    return _Layout(first.ravel(), length.ravel(), trimmed.ravel(), source)
+
+
+def _offset(length: np.ndarray) -> np.ndarray:
+    """Give the place of each unit's first row when units of these lengths stand one after another."""
+    return np.cumsum(length) - length
 
 
 def _fill(rows: Rows, roles: Roles, layout: _Layout) -> pd.DataFrame:
-    total, n_targets = int(layout.length.sum()), len(roles.target)
+    n_targets = len(roles.target)
     unit = np.repeat(np.arange(len(layout.length)), layout.length)
-    step = np.arange(total) - layout.offset[unit]
-    value = np.full(total, np.nan)
-    value[layout.place] = rows.values[layout.row, layout.unit % n_targets]
+    step = np.arange(len(unit))
+    step -= np.repeat(_offset(layout.length), layout.length)
     columns: dict[Hashable, Any] = {UNIT: unit, STEP: step, TIME: _times(rows, layout, unit, step, n_targets)}
+    if n_targets == 1:
+        value = _lay(rows.values[:, 0], rows, layout)
+    else:
+        value = rows.values[layout.source, unit % n_targets]
+        value[layout.absent()] = np.nan
     columns |= {VALUE: value, OBSERVED: ~np.isnan(value)}
     for label, cells in rows.covariates.items():
-        if label in roles.static:
-            laid = rows.constants[label][unit // n_targets]
-        else:
-            laid = np.full(total, np.nan if cells.dtype.kind == "f" else None, dtype=cells.dtype)
-            laid[layout.place] = cells[layout.row]
+        static = label in roles.static
+        laid = rows.constants[label][unit // n_targets] if static else _lay(cells, rows, layout)
         columns[label] = pd.Series(laid, dtype=laid.dtype)  # the dtype keeps pandas from guessing `str`
     return _frame(columns)
 
 
+def _lay(cells: np.ndarray, rows: Rows, layout: _Layout) -> np.ndarray:
+    """Lay the rows' cells out on the table, never in memory that may be the user's."""
+    if isinstance(layout.source, slice):
+        return cells if rows.copied else cells.copy()
+    laid = cells[layout.source]
+    laid[layout.absent()] = np.nan if laid.dtype.kind == "f" else None
+    return laid
+
+
 def _times(rows: Rows, layout: _Layout, unit: np.ndarray, step: np.ndarray, n_targets: int) -> pd.Index:
     """Give each table row's time: the user's own where there is a row, the calendar's where one is laid in."""
-    source = np.full(len(unit), -1)
-    source[layout.place] = layout.row
-    absent = np.flatnonzero(source < 0)
-    if absent.size == 0:
-        return rows.times[source]
-    code = unit[absent] // n_targets
-    laid_in = times_at(rows.calendars, code, rows.times[rows.starts[code]], layout.first[unit[absent]] + step[absent])
-    times = rows.times.append(laid_in)
-    source[absent] = len(rows.times) + np.arange(len(absent))
-    return times[source]
+    if isinstance(layout.source, slice):
+        return rows.times if rows.copied else rows.times.copy(deep=True)
+    times, absent = rows.times.array[layout.source], layout.absent()
+    if absent.size:
+        owner = unit[absent]
+        code = owner // n_targets
+        anchors = rows.times[rows.starts[code]]
+        times[absent] = times_at(rows.calendars, code, anchors, layout.first[owner] + step[absent]).array
+    return pd.Index(times)
 
 
 def times_at(calendars: tuple[Calendar, ...], owner: np.ndarray, anchors: pd.Index, steps: np.ndarray) -> pd.Index:
@@ -151,7 +185,8 @@ def times_at(calendars: tuple[Calendar, ...], owner: np.ndarray, anchors: pd.Ind
 
 
 def _frame(columns: dict[Hashable, Any]) -> pd.DataFrame:
-    frame = pd.DataFrame(dict(enumerate(columns.values())))
+    # The columns are this module's own: a copy, which pandas makes to lay them side by side, would double the memory.
+    frame = pd.DataFrame(dict(enumerate(columns.values())), copy=False)
     labels = np.empty(len(columns), dtype=object)
     labels[:] = list(columns)  # an array of objects, so that tuples stay labels
     frame.columns = pd.Index(labels, tupleize_cols=False)
@@ -160,7 +195,7 @@ def _frame(columns: dict[Hashable, Any]) -> pd.DataFrame:
 
 def _keys(source: Source, rows: Rows, roles: Roles) -> pd.DataFrame:
     series, targets = len(rows.starts), len(roles.target)
-    first = np.repeat(rows.origin[rows.starts], targets)
+    first = np.repeat(rows.origin, targets)
     keys: dict[Hashable, Any] = {label: source[label].iloc[first].reset_index(drop=True) for label in roles.series}
     if targets > 1:
         labels = np.empty(targets, dtype=object)
@@ -181,12 +216,16 @@ def unit_names(keys: pd.DataFrame, roles: Roles, units: np.ndarray) -> list[str]
 
 
 def _notes(layout: _Layout, panel: Panel) -> list[str]:
-    present = np.zeros(len(panel.table), dtype=bool)
-    present[layout.place] = True
-    observed = panel.table[OBSERVED].to_numpy()
-    notes = _tell_places(np.flatnonzero(~present), "missing step", "laid in", panel)
-    notes += _tell_places(np.flatnonzero(present & ~observed), "row", "without a value", panel)
-    return notes + _tell(layout.trimmed, "trailing row", "without a target left out", panel)
+    absent = layout.absent()
+    empty = ~panel.table[OBSERVED].to_numpy()
+    empty[absent] = False
+    notes = _tell_places(absent, "missing step", "laid in", panel)
+    notes += _tell_places(np.flatnonzero(empty), "row", "without a value", panel)
+    notes += _tell(layout.trimmed, "trailing row", "without a target left out", panel)
+    holes = np.bincount(panel.table[UNIT].to_numpy()[absent], minlength=len(panel.keys))
+    business = [unit for unit, calendar in enumerate(panel.calendars) if calendar.freq == "B"]
+    hints = (holiday_hint(int(holes[unit]), int(layout.length[unit])) for unit in business)
+    return notes + [hint for hint in hints if hint][:1]
 
 
 def _tell_places(places: np.ndarray, noun: str, verb: str, panel: Panel) -> list[str]:
@@ -235,15 +274,15 @@ def future_rows(panel: Panel, horizon: int, known: pd.DataFrame | None = None) -
     anchors = pd.Index(table[TIME].iloc[np.concatenate([[0], np.cumsum(length)[:-1]])])[unit]
     times = times_at(panel.calendars, unit, anchors, step)
     columns: dict[Hashable, Any] = {UNIT: unit, STEP: step, TIME: times}
-    if panel.roles.known:
+    if panel.given_roles.known:
         columns |= _known_ahead(panel, known, unit, times)
-    return _frame(columns)
+    return _frame(columns | feature_columns(panel.features, panel.calendars, unit, times))
 
 
 def _known_ahead(
     panel: Panel, known: pd.DataFrame | None, unit: np.ndarray, times: pd.Index
 ) -> dict[Hashable, pd.Series]:
-    roles = panel.roles
+    roles = panel.given_roles
     span = f"{show_time(times.min())} to {show_time(times.max())}"
     if known is None:
         labels = ", ".join(repr(label) for label in roles.known)
@@ -258,9 +297,13 @@ def _known_ahead(
     wanted, given = align_times(times, given_time, roles.time)
     problems: list[Problem] = []
     row = _match(panel, source, unit, wanted, given, problems)
+
+    def add(place: int, found: str, expected: str, hint: str, label: Hashable) -> None:
+        problems.append(Problem(found, expected, hint, label, at=f"row {place} of `known`"))
+
     columns = {}
     for label in roles.known:
-        cells = read_covariate(source[label], label, panel.table[label].dtype == object, problems, rows=row[row >= 0])
+        cells = read_covariate(source[label], label, panel.table[label].dtype == object, add, rows=row[row >= 0])
         laid = np.append(cells, np.array([None if cells.dtype == object else np.nan], dtype=cells.dtype))[row]
         columns[label] = pd.Series(laid, dtype=laid.dtype)
         absent = np.flatnonzero(pd.isna(laid))

@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hourglass_ts.errors import DataError, SettingsError
 from hourglass_ts.frames.calendars import Calendar, infer_calendar
 from hourglass_ts.frames.frequency import common_step
+from hourglass_ts.frames.schema import STEP, TIME, Roles, check_frame, future_rows
+from hourglass_ts.frames.wording import show_gaps, show_span
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -33,6 +37,16 @@ AXES = {
     "business month start": ("BMS", pd.date_range("2021-01-01", periods=60, freq="BMS")),
     "two months": ("2MS", pd.date_range("2021-01-01", periods=60, freq="2MS")),
     "two years": ("2YE-DEC", pd.date_range("1971-01-01", periods=60, freq="2YE")),
+    "7 minutes": ("7min", pd.date_range("2021-01-01 00:03", periods=60, freq="7min")),
+    "5 seconds": ("5s", pd.date_range("2021-01-01", periods=60, freq="5s")),
+    "4 hours from two": ("4h", pd.date_range("2021-01-01 02:00", periods=60, freq="4h")),
+    "third Fridays": ("WOM-3FRI", pd.date_range("2021-01-01", periods=60, freq="WOM-3FRI")),
+    "first Mondays": ("WOM-1MON", pd.date_range("2021-01-01", periods=60, freq="WOM-1MON")),
+    "last Fridays": ("LWOM-FRI", pd.date_range("2021-01-01", periods=60, freq="LWOM-FRI")),
+    "fiscal quarters": ("QE-NOV", pd.date_range("2021-02-28", periods=60, freq="QE-NOV")),
+    "business quarters": ("BQE-OCT", pd.date_range("2021-01-29", periods=60, freq="BQE-OCT")),
+    "month end from February": ("ME", pd.date_range("2021-02-28", periods=60, freq="ME")),
+    "ends of February": ("YE-FEB", pd.date_range("1961-02-28", periods=60, freq="YE-FEB")),
     "quarter start": ("QS-OCT", pd.date_range("2021-01-01", periods=60, freq="QS")),
     "quarter end": ("QE-DEC", pd.date_range("2021-01-01", periods=60, freq="QE")),
     "year start": ("YS-JAN", pd.date_range("1961-01-01", periods=60, freq="YS")),
@@ -70,7 +84,7 @@ def test_gaps_do_not_change_the_frequency(name, seed):
     calendar = infer_calendar(times[kept])
     grid = calendar.grid(times[0], times[-1])
     pd.testing.assert_index_equal(grid, times, exact="equiv", check_names=False)
-    months = ("QS-", "YS-", "QE-", "YE-")  # the anchor month may differ, the grid not
+    months = ("QS-", "YS-", "QE-", "YE-", "BQE-")  # the anchor month may differ, the grid not
     assert calendar.freq == freq or str(freq).startswith(months)
     steps, fits = calendar.steps(times, times[:1].repeat(60))
     assert fits.all()
@@ -191,3 +205,189 @@ def test_one_stray_time_does_not_refine_the_grid():
     assert common_step(np.array([2, 3])) == 1
     assert common_step(np.array([2, 2, 1])) == 1
     assert common_step(np.array([4, 6, 10, 8])) == 2
+
+
+# --- daylight saving ---
+
+CHANGES = {
+    "Berlin, spring": (BERLIN, "2021-03-28", 23),
+    "Berlin, autumn": (BERLIN, "2021-10-31", 25),
+    "New York, spring": ("America/New_York", "2021-03-14", 23),
+    "New York, autumn": ("America/New_York", "2021-11-07", 25),
+}
+
+
+def panel_of(times, freq=None):
+    frame = pd.DataFrame({"t": times, "y": np.arange(len(times)) * 1.0})
+    return check_frame(frame, Roles.from_arguments(time="t", target="y"), freq)
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_hours_go_on_through_a_change_of_the_clock(case):
+    zone, day, hours = CHANGES[case]
+    start = pd.Timestamp(day, tz=zone)
+    times = pd.date_range(start - pd.Timedelta("24h"), periods=96, freq="h")
+    panel = panel_of(times)
+    on_the_day = panel.table[TIME].dt.tz_localize(None).dt.normalize() == pd.Timestamp(day)
+    assert on_the_day.sum() == hours
+    assert panel.table[STEP].tolist() == list(range(96))
+    ahead = future_rows(panel_of(times[:25]), 71)  # from the first hour of the day over the change
+    pd.testing.assert_index_equal(pd.DatetimeIndex(ahead[TIME]), times[25:], check_names=False, exact="equiv")
+
+
+@pytest.mark.parametrize("clock", ["00:00", "02:30", "09:30"])
+@pytest.mark.parametrize("case", CHANGES)
+def test_days_keep_their_clock_through_a_change(case, clock):
+    zone, day, _ = CHANGES[case]
+    wall = pd.date_range(f"{pd.Timestamp(day) - pd.Timedelta('10D'):%Y-%m-%d} {clock}", periods=20)
+    times = wall.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(20, dtype=bool))
+    for freq in ("D", None):
+        panel = panel_of(times[:12], freq)
+        assert panel.calendars[0].freq == "D"
+        assert panel.notes == ()
+        ahead = future_rows(panel_of(times[:5], freq), 15)
+        pd.testing.assert_index_equal(pd.DatetimeIndex(ahead[TIME]), times[5:], check_names=False, exact="equiv")
+
+
+def test_a_repeated_naive_hour_looks_like_daylight_saving():
+    local = pd.date_range("2021-10-30", periods=72, freq="h", tz=BERLIN).tz_localize(None)
+    with pytest.raises(
+        DataError, match=r"'t', first at 2021-10-31 02:00.*duplicate.*daylight saving.*ambiguous='infer'"
+    ):
+        panel_of(local)
+    halves = pd.date_range("2021-11-06", periods=144, freq="30min", tz="America/New_York").tz_localize(None)
+    with pytest.raises(DataError, match="daylight saving"):
+        panel_of(halves)
+    assert panel_of(local.tz_localize(BERLIN, ambiguous="infer")).notes == ()
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.date_range("2021-10-30", periods=72, freq="h").insert(60, pd.Timestamp("2021-10-31 12:00")),
+        pd.date_range("2021-10-30", periods=72, freq="h").insert(60, pd.Timestamp("2021-11-01 02:00")),
+        pd.date_range("2021-10-25", periods=9, freq="D").insert(6, pd.Timestamp("2021-10-31")),
+        pd.Index([1, 2, 2, 3]),
+    ],
+    ids=["noon", "Monday", "days", "integers"],
+)
+def test_other_duplicates_do_not(times):
+    with pytest.raises(DataError, match="duplicate") as caught:
+        panel_of(times)
+    assert "daylight" not in str(caught.value)
+
+
+def test_a_skipped_naive_hour_is_a_gap():
+    local = pd.date_range("2021-03-27", periods=72, freq="h", tz=BERLIN).tz_localize(None)
+    assert panel_of(local).notes == ("1 missing step laid in, first 2021-03-28 02:00",)
+
+
+MIXED = {
+    "offsets in text": ["2021-03-27T00:00+01:00", "2021-03-28T00:00+01:00", "2021-03-29T00:00+02:00"],
+    "aware and naive text": ["2021-03-27T00:00+01:00", "2021-03-28T00:00"],
+    "objects": [pd.Timestamp("2021-03-27", tz=BERLIN), pd.Timestamp("2021-03-28", tz="UTC")],
+    "aware and naive objects": [pd.Timestamp("2021-03-27", tz=BERLIN), pd.Timestamp("2021-03-28")],
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_mixed_time_zones_are_refused(case):
+    times = pd.Series(MIXED[case], dtype=object)
+    with pytest.raises(DataError, match=r"column 't': found times of mixed time zones.*utc=True.*tz_convert"):
+        panel_of(times)
+
+
+def test_the_next_step_for_mixed_offsets_works():
+    times = pd.Series(MIXED["offsets in text"], dtype=object)
+    panel = panel_of(pd.to_datetime(times, utc=True).dt.tz_convert(BERLIN))
+    assert (panel.calendars[0].freq, panel.calendars[0].tz, panel.notes) == ("D", BERLIN, ())
+
+
+# --- evidence ---
+
+
+def test_gaps_are_told_with_their_numbers_and_places():
+    times = pd.date_range("2021-01-01", periods=80).insert(63, pd.Timestamp("2021-03-04 08:53")).delete([5, 6, 30])
+    told = (
+        "gaps of 1 day (73 times), 8 h 53 min (1, first after 2021-03-04), 15 h 7 min (1, first after 2021-03-04 08:53)"
+    )
+    assert show_gaps(times) == told + ", 2 days (1, first after 2021-01-30), and 1 more"
+    with pytest.raises(DataError, match=r"first at 2021-03-04 08:53: found time 2021-03-04 08:53, among gaps of 1 day"):
+        panel_of(times)
+    assert show_gaps(pd.Index([1, 2, 5])) == "gaps of 1 (once), 3 (1, first after 2)"
+    assert [show_span(n) for n in (0, 1, 1500, 90 * 10**9, 86_400 * 10**9)] == [
+        "0 s",
+        "1 ns",
+        "1 us 500 ns",
+        "1 min 30 s",
+        "1 day",
+    ]
+
+
+HINTS = {
+    "a day of the month": (["2021-01-15", "2021-02-15", "2021-03-15", "2021-05-15"], "to_period('M')"),
+    "the 30th": (["2021-01-30", "2021-02-28", "2021-03-30", "2021-04-30", "2021-05-30"], "to_period('M')"),
+    "a day of the quarter": (["2020-03-15", "2020-06-15", "2020-09-15", "2020-12-15", "2021-03-15"], "to_period('Q')"),
+    "a day of the year": (["2016-03-15", "2017-03-15", "2018-03-15", "2020-03-15"], "to_period('Y')"),
+    "midnights in UTC": (pd.date_range("2021-03-20", periods=20, tz=BERLIN).tz_convert("UTC"), ".dt.tz_convert("),
+    "naive midnights": (
+        pd.date_range("2021-10-20", periods=20, tz=BERLIN).tz_convert("UTC").tz_localize(None),
+        ".dt.tz_localize('UTC').dt.tz_convert(",
+    ),
+    "anything else": (["2021-01-01", "2021-01-02", "2021-01-03", "2021-01-04 05:00", "2021-01-05"], "pass `freq=`"),
+}
+
+
+@pytest.mark.parametrize("case", HINTS)
+def test_times_without_an_alias_get_a_next_step(case):
+    times, hint = HINTS[case]
+    with pytest.raises(DataError) as caught:
+        panel_of(pd.DatetimeIndex(times))
+    assert hint in str(caught.value)
+    assert "among gaps of" in str(caught.value)
+    assert "column 't'" in str(caught.value)
+
+
+# --- any frequency, start, zone and holes ---
+
+FREQS = [
+    "7min",
+    "h",
+    "4h",
+    "D",
+    "2D",
+    "B",
+    "W-WED",
+    "2W-SUN",
+    "MS",
+    "ME",
+    "BME",
+    "QS-NOV",
+    "QE-NOV",
+    "YE-JUN",
+    "WOM-2TUE",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_holey_axis_is_found_and_continued_as_pandas_would(data):
+    freq = data.draw(st.sampled_from(FREQS))
+    zone = data.draw(st.sampled_from([None, BERLIN, "America/New_York", "UTC"]))
+    start = data.draw(st.datetimes(pd.Timestamp("1995-01-01"), pd.Timestamp("2030-01-01"))).replace(microsecond=0)
+    if freq not in ("7min", "h", "4h"):
+        start = start.replace(hour=0, minute=0, second=0)
+    start = pd.Timestamp(start).tz_localize(zone, nonexistent="shift_forward", ambiguous=True)
+    times = pd.date_range(start, periods=60, freq=freq)
+    holes = data.draw(st.sets(st.integers(1, 38), max_size=10))
+    given_times = times[:40].delete(sorted(holes))
+    calendar = infer_calendar(given_times)
+    place = np.delete(np.arange(40), sorted(holes))
+    steps, fits = calendar.steps(given_times, given_times[:1].repeat(len(place)))
+    assert fits.all()
+    assert steps.tolist() == place.tolist()
+    equal = {"check_names": False, "exact": "equiv"}
+    pd.testing.assert_index_equal(calendar.at(times[:1].repeat(60), np.arange(60)), times, **equal)
+    pd.testing.assert_index_equal(calendar.after(given_times[-1], 20), times[40:], **equal)
+    again = infer_calendar(given_times, freq)
+    assert again.steps(given_times, given_times[:1].repeat(len(place)))[0].tolist() == place.tolist()

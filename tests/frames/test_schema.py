@@ -1,7 +1,9 @@
 """check_frame and future_rows: every shape of input gives the same panel; every fault is named; nothing is changed."""
 
 import datetime as dt
+import tracemalloc
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -354,6 +356,19 @@ NUMBERS = {
     "category": pd.Series([1, None, 3, 4]).astype("category"),
     "category of text": pd.Series(["1", None, "3", "4"]).astype("category"),
     "sparse": pd.Series(pd.arrays.SparseArray([1.0, np.nan, 3, 4])),
+    "float16": pd.Series([0.5, 1, 2, 3], dtype="float16"),
+    "longdouble": pd.Series([0.5, 1, 2, 3], dtype="longdouble"),
+    "uint64": pd.Series([2**64 - 1, 1, 2, 3], dtype="uint64"),
+    "beyond int64": pd.Series([2**63, -1, 10**30, 3], dtype=object),
+    "negative zero": pd.Series([-0.0, 1, 2, 3]),
+    "fractions": pd.Series([Fraction(1, 2), 1, 2.5, 3], dtype=object),
+    "every kind of missing": pd.Series(
+        [1, np.nan, pd.NA, None, pd.NaT, Decimal("NaN"), 2.5, np.float32(4)], dtype=object
+    ),
+    "ordered, unused categories": pd.Series(pd.Categorical([2, 1, None, 2], [2, 9, 1], ordered=True)),
+    "unused category that is no number": pd.Series(pd.Categorical(["2", "1", "1", "2"], ["2", "1", "z"])),
+    "Float64 with NaN inside": pd.Series([0.0, 1, 2, 3], dtype="Float64") / pd.Series([0.0, 1, 2, 3], dtype="Float64"),
+    "string[python]": pd.Series(["1", "2", None, "4"], dtype="string[python]"),
 }
 
 
@@ -361,14 +376,56 @@ NUMBERS = {
 def test_targets_of_every_dtype(name):
     column = NUMBERS[name]
     expected = [np.nan if pd.isna(cell) else float(cell) for cell in column]
-    panel = check_simple(range(4), column)
-    np.testing.assert_array_equal(panel.table[VALUE], expected)
+    first, last = np.flatnonzero(~np.isnan(expected))[[0, -1]]
+    panel = check_simple(range(len(column)), column)
+    np.testing.assert_array_equal(panel.table[VALUE], expected[first : last + 1])
+    assert np.signbit(panel.table[VALUE]).tolist() == np.signbit(expected[first : last + 1]).tolist()
 
 
 def test_arrow_backed_frames():
     pytest.importorskip("pyarrow")
     df = frame().convert_dtypes(dtype_backend="pyarrow")
     same(check(frame(), **ROLES), check(df, **ROLES))
+
+
+ARROW = {  # type, cells
+    "int8": ("int8", [1, None, 3]),
+    "halffloat": ("float16", [1.0, None, 3.0]),
+    "bool": ("bool_", [True, None, False]),
+    "decimal128": ("decimal128", [Decimal("1.5"), None, Decimal("3.5")]),
+    "string": ("large_string", ["1", None, "3"]),
+}
+
+
+@pytest.mark.parametrize("name", [*ARROW, "dictionary"])
+def test_arrow_columns_as_targets_and_ids(name):
+    arrow = pytest.importorskip("pyarrow")
+    kind, cells = ARROW.get(name, ("string", ["1", None, "3"]))
+    cells = arrow.array(cells, arrow.decimal128(9, 2) if kind == "decimal128" else getattr(arrow, kind)())
+    column = pd.Series(pd.arrays.ArrowExtensionArray(cells.dictionary_encode() if name == "dictionary" else cells))
+    expected = [float(cells[0].as_py()), np.nan, float(cells[2].as_py())]
+    np.testing.assert_array_equal(check_simple(range(3), column).table[VALUE], expected)
+    panel = check(simple(range(3), s=column).dropna(), 1, time="t", target="y", series="s")
+    assert sorted(panel.keys["s"].map(float)) == sorted([expected[0], expected[2]])
+    assert sorted(panel.table[VALUE]) == [0, 2]
+
+
+def test_arrow_times_as_column_and_index():
+    arrow = pytest.importorskip("pyarrow")
+    days = pd.date_range("2021-03-26", periods=5, tz="Europe/Berlin")
+    zoned = pd.array(days, dtype=pd.ArrowDtype(arrow.timestamp("ns", "Europe/Berlin")))
+    assert check_simple(zoned).table[TIME].tolist() == list(days)
+    assert check(pd.DataFrame({"y": 1.0}, index=pd.Index(zoned))).table[TIME].tolist() == list(days)
+    for dates in (arrow.date32(), arrow.date64()):
+        column = pd.array([day.date() for day in days], dtype=pd.ArrowDtype(dates))
+        assert check_simple(column).table[TIME].tolist() == list(days.tz_localize(None))
+
+
+def test_equal_objects_are_one_category_each_in_any_order():
+    cells = pd.Series([1, True, 1.0, "1", "a", None], dtype=object)
+    for order in (slice(None), slice(None, None, -1)):
+        df = simple(range(6), c=cells)[order]
+        assert check(df, time="t", target="y", past="c").table["c"].tolist() == ["1", "True", "1.0", "1", "a", None]
 
 
 TEXTS = {
@@ -403,8 +460,8 @@ def test_static_is_filled_from_what_is_known():
 
 def edit(row, column, value):
     def change(df):
-        df = df.astype({column: object}) if isinstance(value, str) or value is None else df
-        df.loc[row, column] = value
+        df = df if isinstance(value, float | pd.Timestamp) or value is pd.NaT else df.astype({column: object})
+        df.at[row, column] = value
         return df
 
     return change
@@ -472,6 +529,54 @@ BAD = {
         {"series": "target", "target": ["y", "p"]},
         ["'target'", "Rename"],
     ),
+    "a Series": (lambda df: df["y"], {}, ["a Series", "to_frame"]),
+    "levels of one name": (lambda df: df.set_index(["s", "t"]).rename_axis(["t", "t"]), {}, ["'t'", "more than once"]),
+    "labels that are NaN": (
+        lambda df: df.set_axis(["s", "t", "y", np.nan, np.nan, "c", "z"], axis=1),
+        {},
+        ["nan", "more than once"],
+    ),
+    "an index of text dates": (
+        lambda df: df[["y"]].set_axis(pd.Index(df["t"].astype(str), name="when")),
+        {"time": None, "series": None},
+        ["no index of times", "Pass time='when'"],
+    ),
+    "complex objects": (edit(4, "y", 1j), {}, ["column 'y'", "series 'A'", "2021-03-31", "1j"]),
+    "an endless integer": (edit(4, "y", 10**5000), {}, ["column 'y'", "series 'A'", "a very long int"]),
+    "a longdouble too large": (
+        lambda df: df.assign(y=np.full(13, np.longdouble("1e400"))),
+        {},
+        ["column 'y'", "series 'A'", "2021-03-27", "13 infinite value(s)"],
+    ),
+    "lists as ids": (lambda df: df.assign(s=[["A"]] * 13), {}, ["column 's'", "row 0", "['A']", "astype(str)"]),
+    "lists as covariate": (edit(8, "k", [1]), {}, ["column 'k'", "series 'B'", "2021-03-29", "[1]"]),
+    "dates as objects as covariate": (
+        lambda df: df.assign(k=df["t"].astype(object)),
+        {},
+        ["column 'k'", "series 'A'", "2021-03-27", "Timestamp", "dayofweek"],
+    ),
+    "dates as categories as covariate": (
+        lambda df: df.assign(k=df["t"].astype("category")),
+        {},
+        ["column 'k'", "dayofweek"],
+    ),
+    "all text": (lambda df: df.assign(y="1,5"), {}, ["column 'y'", "13 cell(s)", "'1,5'"]),
+    "a missing id is not named": (edit(2, "s", None), {}, ["column 's', first at 2021-03-29"]),
+    "unsigned times too large": (
+        lambda df: df.assign(t=pd.array([2**63 + i for i in range(13)], dtype="UInt64")),
+        {},
+        ["column 't'", "9223372036854775808", "whole numbers"],
+    ),
+    "integer times too far apart": (
+        lambda df: df.assign(t=[-(2**63), *range(11), 2**63 - 1]),
+        {},
+        ["column 't'", "span of less than 2⁶³"],
+    ),
+    "nanoseconds too far apart": (
+        lambda df: df.assign(t=pd.DatetimeIndex(["1700-01-01", "2200-01-01", *df["t"][2:]]).as_unit("ns")),
+        {},
+        ["column 't'", "1700-01-01 to 2200-01-01", "datetime64[us]"],
+    ),
     "stray year": (
         lambda df: pd.DataFrame({"t": pd.DatetimeIndex(["1970-01-01 00:00:00", "2021-01-01"]), "y": 1.0}),
         {"freq": "s"},
@@ -492,6 +597,12 @@ def test_bad_frames_are_refused_in_words(name):
         check(change(frame()), freq, **roles)
     for piece in pieces:
         assert piece in str(caught.value)
+
+
+def test_a_column_at_fault_throughout_is_named_once():
+    with pytest.raises(DataError) as caught:
+        check_simple(range(4), ["x"] * 4)
+    assert str(caught.value).count("column 'y'") == 1
 
 
 def test_all_faults_come_in_one_error():
@@ -532,6 +643,42 @@ def test_the_callers_frame_is_not_changed(wide):
     if not wide:
         future_rows(check(df, **ROLES), 2, future_of(df))
     pd.testing.assert_frame_equal(df, before)
+
+
+def test_a_panel_shares_no_memory_with_a_sorted_frame_without_holes():
+    df = frame()
+    before = df.copy(deep=True)
+    panel = check(df, **ROLES)
+    for label in panel.table.columns:
+        cells = panel.table[label].array
+        cells[:] = cells[::-1].copy()
+    pd.testing.assert_frame_equal(df, before)
+
+
+BIG = {
+    "sorted": lambda df: df,
+    "shuffled": lambda df: df.sample(frac=1, random_state=0, ignore_index=True),
+    "holes": lambda df: df[np.random.default_rng(0).random(len(df)) > 0.1].reset_index(drop=True),
+    "text ids": lambda df: df.assign(s="series " + df["s"].astype(str).astype(object)),
+    "categories": lambda df: df.assign(s=df["s"].astype("category")),
+    "categories, shuffled": lambda df: BIG["shuffled"](BIG["categories"](df)),
+}
+
+
+@pytest.mark.parametrize("name", BIG)
+def test_the_checks_take_at_most_three_times_the_frame(name):
+    rows, series = 200_000, 50
+    days = pd.date_range("2000-01-01", periods=rows // series, freq="h")
+    df = pd.DataFrame({"s": np.repeat(np.arange(series), len(days)), "t": np.tile(days, series), "y": 1.0, "k": 2.0})
+    df = BIG[name](df)
+    check(df, **{role: ROLES[role] for role in ("time", "target", "series", "known")})  # first calls cost once
+    tracemalloc.start()
+    try:
+        check(df, **{role: ROLES[role] for role in ("time", "target", "series", "known")})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= 3 * df.memory_usage(deep=True).sum()
 
 
 def test_future_rows_follow_the_last_observed_step():
