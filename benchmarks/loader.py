@@ -1,6 +1,6 @@
 """Batches per second: upstream's `TimeSeriesDataSet`, `FastTimeSeriesDataSet`, and a bare gather of the same tensors.
 
-Four kinds of data sets, batches of 64, 128 and 1,024 windows, 0 and 2 workers; every batch of the first pass is compared
+Four kinds of data sets, batches of 64, 128 and 1,024 windows, 0 and 2 workers; every batch of a first pass is compared
 with upstream's, bit for bit. Each figure is the best of several passes, and all ratios are of passes made in turn.
 
     python benchmarks/loader.py [--quick] [--json PATH]

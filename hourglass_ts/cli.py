@@ -85,9 +85,16 @@ def forecast(
     future: Annotated[Path | None, typer.Option(metavar="FILE", help="Future rows of the known columns.")] = None,
     context: Annotated[int | None, typer.Option(metavar="N", help="Steps to look back.")] = None,
     freq: Annotated[
-        str | None, typer.Option(metavar="F", help="Step between times, as pandas names it: D, h, B.")
+        str | None,
+        typer.Option(metavar="F", help="Step between times, as pandas names it: D, h, B; or an exchange: XNYS."),
+    ] = None,
+    holidays: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Holidays of a country or an exchange: US, DE-BY, XNYS.")
     ] = None,
     quantiles: Annotated[str | None, typer.Option(metavar="LIST", help="Quantile levels, such as 0.1,0.5,0.9.")] = None,
+    fill: Annotated[
+        str | None, typer.Option(metavar="HOW", help="Fill holes: last, seasonal or a number; else they stay holes.")
+    ] = None,
     max_epochs: Annotated[int | None, typer.Option(metavar="N", help="Most passes over the training data.")] = None,
     time_budget: Annotated[float | None, typer.Option(metavar="SECONDS", help="Longest training time.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of everything random.")] = None,
@@ -104,7 +111,9 @@ def forecast(
         horizon=horizon,
         context=context,
         freq=freq,
+        holidays=holidays,
         quantiles=_parse_quantiles(quantiles),
+        fill=_number_or_word(fill),
         max_epochs=max_epochs,
         time_budget=time_budget,
         seed=seed,
@@ -254,6 +263,13 @@ def _parse_quantiles(text: str | None) -> tuple[float, ...] | None:
 
         problem = Problem(f"--quantiles {text!r}", "numbers between commas", "Pass for example 0.1,0.5,0.9.")
         raise_problem(SettingsError, problem)
+
+
+def _number_or_word(text: str | None) -> str | float | None:
+    try:
+        return text if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def _read(path: Path, time: str) -> pd.DataFrame:

@@ -16,9 +16,12 @@ from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, quantile_
 from hourglass_ts.forecast.protocol import PanelForecaster, count_problems
 from hourglass_ts.forecast.storage import load_model, save_model
 from hourglass_ts.forecast.training import TrainingSettings, accelerator_problems
+from hourglass_ts.frames.features import TimeFeature, holiday_features
 from hourglass_ts.frames.schema import STEP, UNIT, Panel
 from hourglass_ts.layers.attention import layer_problems
 from hourglass_ts.layers.checks import is_integer, size_problems
+from hourglass_ts.network.network import normalise_problems
+from hourglass_ts.windows.fill import fill_panel, fill_problems, lay_placeholders
 from hourglass_ts.windows.normalise import check_transform, transform_problems
 
 
@@ -27,16 +30,22 @@ class HourGlassForecaster(PanelForecaster):
 
     Args:
         horizon: steps to forecast.  context: steps of history to look at; None chooses by season and length.
-        freq: pandas alias, offset or integer step; None infers it.
+        freq: pandas alias, offset or integer step, or an exchange ("XNYS") for its sessions; a dict for one per series;
+            None infers it.
         shortening_factors: how strongly each level of the hourglass shortens; [1] does not.
         quantiles: levels of the `q…` columns; () for the point forecast alone. `forecast` is floor + share × residual;
             `q0.5` is the median, which differs where errors are skewed.
         max_epochs: at most; training stops early on a validation tail of every series.  time_budget: seconds, or None.
         seed: same seed, same data, same forecast.  accelerator: Lightning's.  progress: show a bar.
-        transform: "log" for positive series that change by rates.  floor: False leaves the network alone.
+        fill: how holes are filled and then counted as observed: "last", "seasonal" or a number; None leaves them holes.
+        transform: "log" or "box-cox" for positive series that change by rates, "log1p", "yeo-johnson" for any values.
+        scaler: what each series' training rows are scaled by: "standard", "robust" (median, quartiles), or None.
+        normalise: what each window is measured in: "last", "prefix", "robust" or "series"; see `HourGlassModel`.
+        floor: False leaves the network alone.
         patch, d_model, n_heads, d_ff, dropout: the network's sizes; patch None makes a dozen tokens of a short context.
         learning_rate: the highest of one cycle, of Adam.  patience: epochs without improvement before stopping.
         steps_per_epoch: batches of 256 windows, drawn at random.
+        holidays: known columns without a frame: a country ("US", "DE-BY"), an exchange ("XNYS"), or dates.
 
     Example:
         >>> df = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=60), "y": np.tile([1.0, 2.0, 4.0], 20)})
@@ -60,7 +69,10 @@ class HourGlassForecaster(PanelForecaster):
         accelerator: str = "auto",
         progress: bool = True,
         *,
+        fill: str | float | None = None,
         transform: str | None = None,
+        scaler: str | None = "standard",
+        normalise: str = "last",
         floor: bool = True,
         patch: int | None = None,
         d_model: int = 64,
@@ -70,6 +82,7 @@ class HourGlassForecaster(PanelForecaster):
         learning_rate: float = 2e-3,
         patience: int = 8,
         steps_per_epoch: int = 50,
+        holidays: Any = None,
     ) -> None:
         self.horizon = horizon
         self.context = context
@@ -81,7 +94,10 @@ class HourGlassForecaster(PanelForecaster):
         self.seed = seed
         self.accelerator = accelerator
         self.progress = progress
+        self.fill = fill
         self.transform = transform
+        self.scaler = scaler
+        self.normalise = normalise
         self.floor = floor
         self.patch = patch
         self.d_model = d_model
@@ -91,6 +107,7 @@ class HourGlassForecaster(PanelForecaster):
         self.learning_rate = learning_rate
         self.patience = patience
         self.steps_per_epoch = steps_per_epoch
+        self.holidays = holidays
 
     @property
     def share_(self) -> float:
@@ -109,7 +126,7 @@ class HourGlassForecaster(PanelForecaster):
         params, panel, trained = load_model(Path(directory))
         model = cls(**params)
         model.trained_, model.horizon_ = trained, trained.plan.horizon
-        model.roles_, model.keys_, model.history_, model.notes_ = panel.roles, panel.keys, panel, panel.notes
+        model.roles_, model.keys_, model.history_, model.notes_ = panel.given_roles, panel.keys, panel, panel.notes
         return model
 
     def _setting_problems(self) -> list[Problem]:
@@ -123,17 +140,25 @@ class HourGlassForecaster(PanelForecaster):
             *_quantile_problems(self.quantiles),
             *_number_problems(self.time_budget, self.learning_rate),
             *_seed_problems(self.seed),
-            *transform_problems(self.transform),
+            *fill_problems(self.fill),
+            *transform_problems(self.transform, self.scaler),
+            *normalise_problems(self.normalise),
             *accelerator_problems(self.accelerator),
         ]
+
+    def _features(self) -> tuple[TimeFeature, ...]:
+        return holiday_features(self.holidays)
 
     def _output_names(self) -> tuple[str, ...]:
         return ("forecast", *quantile_names(self.quantiles))
 
+    def _prepare(self, panel: Panel) -> Panel:
+        return lay_placeholders(fill_panel(panel, self.fill))
+
     def _fit_panel(self, panel: Panel) -> None:
         check_transform(panel, self.transform)
         plan = WindowPlan.of(panel, self.horizon, self.context)
-        names = ("shortening_factors", "floor", "d_model", "n_heads", "d_ff", "dropout", "learning_rate")
+        names = ("shortening_factors", "normalise", "floor", "d_model", "n_heads", "d_ff", "dropout", "learning_rate")
         network = {name: getattr(self, name) for name in names}
         network["shortening_factors"] = [int(factor) for factor in self.shortening_factors]
         network["patch"] = self.patch
@@ -142,6 +167,7 @@ class HourGlassForecaster(PanelForecaster):
             plan,
             quantiles=tuple(float(level) for level in self.quantiles),
             transform=self.transform,
+            scaler=self.scaler,
             network=network,
             training=TrainingSettings(
                 max_epochs=self.max_epochs,

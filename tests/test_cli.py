@@ -126,6 +126,13 @@ def test_only_given_settings_are_passed(run, calls, history):
     }
 
 
+@pytest.mark.parametrize(("text", "fill"), [("last", "last"), ("seasonal", "seasonal"), ("-2.5", -2.5), ("0", 0.0)])
+def test_a_filling_is_a_word_or_a_number(run, calls, history, text, fill):
+    run(*basic(history), "--fill", text)
+    assert calls["settings"]["fill"] == fill
+    assert isinstance(calls["settings"]["fill"], type(fill))
+
+
 def test_quiet_says_nothing(run, calls, history, tmp_path):
     _, out, err = run(*basic(history), "--quiet", "--out", tmp_path / "out.csv")
     assert out == ""

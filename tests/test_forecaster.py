@@ -832,7 +832,7 @@ DATA_FAULTS: dict[str, tuple[Any, list[str]]] = {
     ),
     "logarithm of zero": (
         lambda: forecaster(transform="log").fit(one_series(y=np.arange(100.0)), time="day", target="y"),
-        ["'y'", "2024-01-01", "0 or less", "positive"],
+        ["'y'", "2024-01-01", "0 or less", "above 0", "log1p"],
     ),
     "a series column named like ours": (
         lambda: forecaster().fit(

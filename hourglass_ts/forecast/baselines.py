@@ -12,6 +12,7 @@ from hourglass_ts.errors import Problem
 from hourglass_ts.forecast.protocol import PanelForecaster, count_problems
 from hourglass_ts.frames.schema import OBSERVED, UNIT, VALUE, Panel
 from hourglass_ts.network.floor import LinearFloor, Stretch
+from hourglass_ts.windows.fill import lay_placeholders
 from hourglass_ts.windows.normalise import SeriesScaler, check_transform, transform_problems
 
 
@@ -101,10 +102,14 @@ class RidgeFloor(PanelForecaster):
         counts = count_problems(horizon=self.horizon, context=self.context, **optional)
         return counts + transform_problems(self.transform)
 
+    def _prepare(self, panel: Panel) -> Panel:
+        return lay_placeholders(panel)
+
     def _fit_panel(self, panel: Panel) -> None:
         check_transform(panel, self.transform)
         units = panel.table[UNIT].to_numpy()
-        self.scaler_ = SeriesScaler.fit(panel.table[VALUE].to_numpy(), units, len(panel.keys), self.transform)
+        observed = panel.table[VALUE].where(panel.table[OBSERVED]).to_numpy()
+        self.scaler_ = SeriesScaler.fit(observed, units, len(panel.keys), self.transform)
         series = self._series(panel, np.arange(len(panel.keys)))
         tail = self.validation or max(self.horizon, max(len(values) for values, _ in series) // 5)
         training, judges, everything = [], [], []
@@ -129,11 +134,10 @@ class RidgeFloor(PanelForecaster):
         return {"forecast": self.scaler_.invert(scaled, codes)}
 
     def _series(self, panel: Panel, codes: np.ndarray) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Scaled values of every unit with holes filled by the value before, and where they were observed."""
+        """Scaled values of every unit, placeholders in its holes, and where they were observed."""
         table = panel.table
-        filled = table[VALUE].groupby(table[UNIT]).ffill().to_numpy()
         units = table[UNIT].to_numpy()
-        scaled = torch.from_numpy(self.scaler_.transform(filled, codes[units])).float()
+        scaled = torch.from_numpy(self.scaler_.transform(table[VALUE].to_numpy(), codes[units])).float()
         sizes = np.bincount(units, minlength=len(panel.keys)).tolist()
         observed = torch.from_numpy(table[OBSERVED].to_numpy(copy=True))
         return list(zip(scaled.split(sizes), observed.split(sizes), strict=True))

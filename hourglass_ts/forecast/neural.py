@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,7 @@ class TrainedHourGlass:
         *,
         quantiles: Sequence[float],
         transform: str | None,
+        scaler: str | None,
         network: Mapping[str, Any],
         training: TrainingSettings,
     ) -> TrainedHourGlass:
@@ -114,7 +116,7 @@ class TrainedHourGlass:
         before_tail = pd.Series(time_idx <= longest - plan.validation)
         has_tail = (lengths >= plan.min_context + plan.horizon + plan.validation)[panel.table[UNIT].to_numpy()]
         before_tail |= ~has_tail
-        encoder = TableEncoder.fit(panel, before_tail, transform)
+        encoder = TableEncoder.fit(panel, before_tail, transform, scaler)
         frame = encoder.frame(panel.table, np.arange(len(panel.keys)), time_idx)
 
         windows = _Windows(encoder, plan, len(panel.keys))
@@ -149,9 +151,21 @@ class TrainedHourGlass:
         time_idx = aligned_time(table, lengths - 1, int(lengths.max()))
         frame = self.encoder.frame(table, codes, time_idx)
         dataset = _Windows(self.encoder, self.plan, self.n_series).cut(frame, last_window_only=True)
-        values = self.encoder.scaler.invert(self._scaled_forecasts(dataset)[codes], codes)
+        scaled = self._scaled_forecasts(dataset)[codes]
+        self._tell_of_range(scaled, codes)
+        values = self.encoder.scaler.invert(scaled, codes)
         columns = {"forecast": values[..., 0]}
         return columns | {name: values[..., 1 + i] for i, name in enumerate(quantile_names(self.quantiles))}
+
+    def _tell_of_range(self, scaled: np.ndarray, codes: np.ndarray) -> None:
+        beyond = self.encoder.scaler.beyond(scaled, codes)
+        if beyond.any():
+            name = self.encoder.scaler.transform_name
+            warnings.warn(
+                f"{int(beyond.sum())} of {beyond.size} forecast numbers lie beyond the range of transform={name!r}, "
+                "and are put at its end (0 for Box-Cox).",
+                stacklevel=2,
+            )
 
     def _scaled_forecasts(self, dataset: TimeSeriesDataSet) -> np.ndarray:
         """(n_series, horizon, 1 + n_quantiles), NaN for series without a window: the point forecast, then quantiles."""

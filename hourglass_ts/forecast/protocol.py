@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from hourglass_ts.errors import DataError, NotFittedError, Problem, SettingsError, raise_problem, raise_problems
+from hourglass_ts.frames.features import TimeFeature
 from hourglass_ts.frames.schema import TIME, UNIT, Panel, Roles, check_frame, future_rows, unit_names
 
 Self = TypeVar("Self", bound="PanelForecaster")
@@ -64,11 +65,12 @@ class PanelForecaster(BaseEstimator):
         """
         raise_problems(SettingsError, self._setting_problems())
         listed = [_labels(df, given) for given in (known, past, static)]
-        panel = check_frame(df, Roles.from_arguments(time, target, series, *listed), self.freq)
+        roles = Roles.from_arguments(time, target, series, *listed)
+        panel = self._prepare(check_frame(df, roles, self.freq, self._features()))
         raise_problems(DataError, _clashes(panel, self._output_names()))
         self._fit_panel(panel)
         self.horizon_ = int(self.horizon)
-        self.roles_ = panel.roles
+        self.roles_ = panel.given_roles
         self.keys_ = panel.keys
         self.history_ = self._history(panel)
         self.notes_ = panel.notes
@@ -97,12 +99,16 @@ class PanelForecaster(BaseEstimator):
         if df is None:
             panel, codes = self.history_, np.arange(len(self.keys_))
         else:
-            panel = check_frame(df, self.roles_, self._fitted_freq())
+            panel = self._prepare(check_frame(df, self.roles_, self._fitted_freq(), self.history_.features))
             codes = self._codes(panel)
             self._check_calendars(panel, codes)
         future = future_rows(panel, steps, known)
         values = self._forecast_panel(panel, codes, future)
         return self._frame(panel, future, values, steps)
+
+    def _prepare(self, panel: Panel) -> Panel:
+        """The panel as this forecaster wants it, in `fit` and in `forecast(df)`."""
+        return panel
 
     @abstractmethod
     def _fit_panel(self, panel: Panel) -> None:
@@ -114,6 +120,10 @@ class PanelForecaster(BaseEstimator):
 
         codes (n_units,): the fitted numbers of the units.  future: the rows to forecast, which may be fewer.
         """
+
+    def _features(self) -> tuple[TimeFeature, ...]:
+        """The known columns to make from the time."""
+        return ()
 
     def _output_names(self) -> tuple[str, ...]:
         """The columns of forecasts that `_forecast_panel` gives."""

@@ -24,10 +24,11 @@ from hourglass_ts.errors import Problem, SavedModelError, raise_problem
 from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, new_model
 from hourglass_ts.forecast.training import seeded
 from hourglass_ts.frames.calendars import Calendar
+from hourglass_ts.frames.features import feature_from_json, feature_to_json, iso_dates
 from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel, Roles
 from hourglass_ts.windows.encode import TableEncoder
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # since 2: exchange sessions, and columns made from the time
 MODEL_FILE, NUMBERS_FILE, CHECKSUM_FILE = "model.json", "numbers.safetensors", "checksums.json"
 
 
@@ -207,6 +208,7 @@ def _panel_state(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "calendars": [asdict(calendar) for calendar in kinds],
         "calendar_of": [kinds.index(calendar) for calendar in panel.calendars],
         "texts": texts,
+        "features": [feature_to_json(feature) for feature in panel.features],
     }
     return plain, arrays
 
@@ -231,7 +233,9 @@ def _panel_from_state(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     ]
     kinds = [_calendar(state) for state in plain["calendars"]]
     calendars = tuple(kinds[number] for number in plain["calendar_of"])
-    return Panel(roles, _frame(key_columns, keys["n"]), _frame(columns, len(arrays["panel_unit"])), calendars, notes)
+    features = tuple(feature_from_json(fields) for fields in plain.get("features", ()))
+    table = _frame(columns, len(arrays["panel_unit"]))
+    return Panel(roles, _frame(key_columns, keys["n"]), table, calendars, notes, features)
 
 
 def _calendar(state: Mapping[str, Any]) -> Calendar:
@@ -271,6 +275,8 @@ def _frame(columns: Sequence[tuple[Hashable, pd.Series]], n_rows: int) -> pd.Dat
 
 def _plain(value: Any, name: str) -> Any:
     """A value as JSON, with what JSON has no word for in a tagged list."""
+    if name == "holidays" and value is not None and not isinstance(value, str):
+        value = list(iso_dates(value))
     if isinstance(value, np.generic) and value.dtype.kind not in "mM":  # dates would turn into integers
         value = value.item()
     if value is None or isinstance(value, (str, bool, int, float)):
@@ -279,6 +285,8 @@ def _plain(value: Any, name: str) -> Any:
         return {"timestamp": value.isoformat()}
     if isinstance(value, pd.offsets.BaseOffset) or (name == "freq" and isinstance(value, timedelta)):
         return {"calendar": asdict(Calendar.from_freq(value))}
+    if isinstance(value, Mapping) and name == "freq":
+        return {"dict": [[_plain(key, name), _plain(item, name)] for key, item in value.items()]}
     if isinstance(value, (list, tuple, np.ndarray)):
         return {"tuple" if isinstance(value, tuple) else "list": [_plain(item, name) for item in value]}
     raise_problem(
@@ -300,5 +308,7 @@ def _unplain(value: Any) -> Any:
     if kind == "calendar":
         calendar = _calendar(content)
         return calendar.offset if calendar.weekmask or calendar.holidays else calendar.freq
+    if kind == "dict":
+        return {_unplain(key): _unplain(item) for key, item in content}
     items = [_unplain(item) for item in content]
     return tuple(items) if kind == "tuple" else items

@@ -25,14 +25,8 @@ from hourglass_ts.model._outputs import interpolate_median, readout_for
 from hourglass_ts.model._reader import WindowReader, as_list, normalise, target_scale
 from hourglass_ts.model._series import dataset_stretches, hold_out_tail, series_numbers
 from hourglass_ts.network.floor import LinearFloor, Stretch, fit_share
-from hourglass_ts.network.network import (
-    MIN_SPREAD,
-    HourGlassNetwork,
-    NetworkConfig,
-    WindowScale,
-    default_patch,
-    stack_targets,
-)
+from hourglass_ts.network.network import HourGlassNetwork, NetworkConfig, default_patch, stack_targets
+from hourglass_ts.network.scale import MIN_SPREAD, WindowScale
 from hourglass_ts.windows.batch import WindowBatch
 
 logger = logging.getLogger(__name__)
@@ -72,6 +66,9 @@ class HourGlassModel(BaseModelWithCovariates):
             losses that grow with the error, such as MAE and quantile loss. One target alone.
         one_cycle: let the learning rate rise to its value and fall to nothing over the training that the trainer plans
             (Smith 2018); False leaves upstream's optimiser as it is.
+        normalise: what the network measures a window in: "last" its last value and spread; "robust" its median and
+            quartiles; "prefix" at each step, mean and spread up to there, so that no token depends on a later value;
+            "series" nothing, as the data set scaled it. The floor is centred on the last value all the same.
         observed_real: a real in the data set that is 1 where the target was observed and 0 where it is a filling.
 
     Source: Nawrot et al. 2022, https://arxiv.org/abs/2110.13711; for the floor see `hourglass_ts.network.floor`.
@@ -104,6 +101,7 @@ class HourGlassModel(BaseModelWithCovariates):
         series_dim: int = 0,
         window_weights: bool = False,
         one_cycle: bool = False,
+        normalise: str = "last",
         observed_real: str | None = None,
         n_series: int = 0,
         group_sizes: Sequence[int] = (),
@@ -185,6 +183,7 @@ class HourGlassModel(BaseModelWithCovariates):
                 n_series=n_series,
                 series_dim=series_dim,
                 level_features=not all(readout.on_floor for readout in self.readouts),
+                normalise=normalise,
             )
         )
         self.floors = nn.ModuleList(
@@ -246,7 +245,7 @@ class HourGlassModel(BaseModelWithCovariates):
         predictions, floors, residuals = [], [], []
         for number, readout in enumerate(self.readouts):
             batch = self._windows(x, number)
-            spread = WindowScale.of(batch).spread
+            spread = self._spread(batch)
             numbers = self.network(batch, number).float()
             with torch.autocast(self.device.type, enabled=False):
                 floor = self._floor(number)(batch.past, batch.present, batch.series)
@@ -265,6 +264,9 @@ class HourGlassModel(BaseModelWithCovariates):
 
     def _windows(self, x: dict[str, Any], number: int) -> WindowBatch:
         return self.reader(x, number, self._normalizers[number])
+
+    def _spread(self, batch: WindowBatch) -> Tensor:
+        return WindowScale.of(batch, self.hparams.normalise).spread
 
     def _to_real_units(self, parameters: Tensor, x: dict[str, Any], number: int) -> Tensor:
         return self._losses[number].rescale_parameters(
@@ -378,7 +380,7 @@ class HourGlassModel(BaseModelWithCovariates):
                 error, seen = self._floor_error(x, y, floor, number)
                 missing = (0, self.hparams.horizon - error.shape[1])
                 errors.append(nn.functional.pad(torch.where(seen, error, torch.nan), missing, value=torch.nan))
-                spread = WindowScale.of(batch).spread
+                spread = self._spread(batch)
                 spreads.append(spread.where(spread > 2 * MIN_SPREAD, torch.nan))  # a constant window has no unit
         self.train(was_training)
         residuals = torch.cat(errors).double()
@@ -419,7 +421,7 @@ class HourGlassModel(BaseModelWithCovariates):
         x, (target, weight) = batch
         if not self.hparams.window_weights:
             return batch
-        spread = WindowScale.of(self._windows(x, 0)).spread * target_scale(x, 0)[:, 1:]
+        spread = self._spread(self._windows(x, 0)) * target_scale(x, 0)[:, 1:]
         return x, (target, (torch.ones_like(target) if weight is None else weight) / spread)
 
     def _evidence(self, x: dict[str, Any], y: Any, out: HourGlassOutput, number: int) -> Tensor:
@@ -429,7 +431,7 @@ class HourGlassModel(BaseModelWithCovariates):
         block = x["decoder_time_idx"][:, 0] // (2 * self.hparams.horizon)
         group = series_numbers(x["groups"], self.hparams.group_sizes)
         if self.hparams.window_weights:
-            spread = WindowScale.of(self._windows(x, number)).spread
+            spread = self._spread(self._windows(x, number))
             error, residual = error / spread, residual / spread
         sums = [(residual * error).sum(1), residual.square().sum(1), group, block]
         return torch.stack([part.double() for part in sums], dim=1).detach().cpu()
@@ -486,12 +488,10 @@ class HourGlassModel(BaseModelWithCovariates):
         if not self.hparams.one_cycle:
             return configured
         optimizer = configured["optimizer"]
-        schedule = OneCycleLR(
-            optimizer,
-            max_lr=self.hparams.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=WARM_UP_SHARE,
-        )
+        total = int(self.trainer.estimated_stepping_batches)
+        # torch divides by the warm-up's steps less one.
+        warm_up = WARM_UP_SHARE if total * WARM_UP_SHARE != 1 else 2 / total
+        schedule = OneCycleLR(optimizer, max_lr=self.hparams.learning_rate, total_steps=total, pct_start=warm_up)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     # --- prediction --------------------------------------------------------------------------------------------------

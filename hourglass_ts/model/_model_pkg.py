@@ -37,7 +37,7 @@ class HourGlassModel_pkg(_BasePtForecaster):  # noqa: N801 (upstream finds it by
 
         return [
             {},
-            {"shortening_factors": [2, 3], "patch": 1, "d_model": 16, "n_heads": 2},
+            {"shortening_factors": [2, 3], "patch": 1, "d_model": 16, "n_heads": 2, "normalise": "prefix"},
             {"floor": False, "series_dim": 4, "d_model": 8, "n_heads": 1, "shortening_factors": [1]},
             {"data_loader_kwargs": {"target_normalizer": EncoderNormalizer(), "min_encoder_length": 2}},
         ]

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from hourglass_ts.errors import Problem, SettingsError, raise_problems
 from hourglass_ts.layers.hourglass import HourGlass
+from hourglass_ts.network.scale import SCALES, WindowScale
 from hourglass_ts.windows.batch import WindowBatch
-
-MIN_SPREAD = 1e-2
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class NetworkConfig:
     context, horizon: steps.  patch: steps in a token.  n_past, n_future, n_static: widths of the covariates.
     n_series: series with an embedding of their own, when `series_dim` > 0.
     n_outputs: parameters per step for each target, the location first.
-    level_features: also read the window's last value and spread, for outputs that do not stand on a floor. Without them
+    normalise: what a window's values are measured in, one of `hourglass_ts.network.scale.SCALES`.
+    level_features: also read that centre and scale, for outputs that do not stand on a floor. Without them
         the network is blind to level and scale, and need not extrapolate where a series has grown.
     """
 
@@ -46,6 +46,7 @@ class NetworkConfig:
     series_dim: int = 0
     positions: str = "rotary"
     level_features: bool = False
+    normalise: str = "last"
 
     def __post_init__(self) -> None:
         sizes = ("context", "horizon", "patch", "d_model", "n_heads", "d_ff", "layers_per_level")
@@ -60,7 +61,7 @@ class NetworkConfig:
                     f"patch={self.patch!r}", f"at most the context of {self.context!r} steps", "Pass a shorter patch."
                 )
             )
-        raise_problems(SettingsError, problems)
+        raise_problems(SettingsError, problems + normalise_problems(self.normalise))
 
     @property
     def total_factor(self) -> int:
@@ -82,28 +83,16 @@ def default_patch(context: int) -> int:
     return min(16, max(1, round(context / 14)))
 
 
+def normalise_problems(normalise: object) -> list[Problem]:
+    """The problem, if any, of an unknown way to measure windows."""
+    if isinstance(normalise, str) and normalise in SCALES:
+        return []
+    return [Problem(f"normalise={normalise!r}", f"one of {tuple(SCALES)}", "Pass one of them.")]
+
+
 def is_count(value: object) -> bool:
     """Whether `value` is an integer of 1 or more (a bool is not)."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-@dataclass(frozen=True)
-class WindowScale:
-    """Last value and spread of each window, (B, 1): what the network's inputs and outputs are measured in."""
-
-    last: Tensor
-    spread: Tensor
-
-    @classmethod
-    def of(cls, batch: WindowBatch) -> WindowScale:
-        """From what was observed in the window; an empty window has last value 0 and spread 1."""
-        seen = batch.observed.to(batch.past.dtype)
-        count = seen.sum(1, keepdim=True)
-        mean = (batch.past * seen).sum(1, keepdim=True) / count.clamp(min=1)
-        variance = ((batch.past - mean).square() * seen).sum(1, keepdim=True) / count.clamp(min=1)
-        any_present = batch.present.any(1, keepdim=True)
-        spread = (variance + MIN_SPREAD**2).sqrt().where(any_present, 1.0)
-        return cls(torch.where(any_present, batch.past[:, -1:], 0.0), spread)
 
 
 class HourGlassNetwork(nn.Module):
@@ -143,19 +132,18 @@ class HourGlassNetwork(nn.Module):
 
     def forward(self, batch: WindowBatch, target: int = 0) -> Tensor:
         """What to add to the forecast of `target`, in units of each window's spread: (B, H, n_outputs[target])."""
-        scale = WindowScale.of(batch)
+        scale = WindowScale.of(batch, self.config.normalise)
         tokens, pads = self._tokens(batch, scale)
-        context = self.target_embedding.weight[target]
+        context = self.target_embedding.weight[target].expand(len(tokens), 1, -1)
         if self.static is not None:
             context = context + self.static(self._static(batch, scale))
-        context = context.expand(len(tokens), -1)
-        encoded = self.encoder((tokens + context[:, None]).transpose(0, 1), key_padding_mask=pads)
-        state = self.norm(encoded[-1] + context)
+        encoded = self.encoder((tokens + context).transpose(0, 1), key_padding_mask=pads)
+        state = self.norm(encoded[-1] + context[:, -1])
         return self.heads[target](state, batch.future_covariates)
 
     def _tokens(self, batch: WindowBatch, scale: WindowScale) -> tuple[Tensor, Tensor]:
         config = self.config
-        values = torch.where(batch.present, (batch.past - scale.last) / scale.spread, 0.0)
+        values = torch.where(batch.present, scale.apply(batch.past), 0.0)
         flags = [batch.present.to(values.dtype), batch.observed.to(values.dtype)]
         covariates = torch.where(batch.present[..., None], batch.past_covariates, 0.0)
         channels = torch.cat([torch.stack([values, *flags], dim=-1), covariates], dim=-1)
@@ -167,14 +155,23 @@ class HourGlassNetwork(nn.Module):
         return self.token(tokens), pads
 
     def _static(self, batch: WindowBatch, scale: WindowScale) -> Tensor:
-        parts = [batch.static]
+        """What all steps of a token share: (B, n_tokens, n), or (B, 1, n) where all tokens share it."""
+        parts = [batch.static[:, None]]
         if self.config.level_features:
-            parts += [scale.last.arcsinh(), scale.spread.log()]
+            parts.append(self._levels(scale))
         if self.series_embedding is not None:
             n = self.config.n_series
             known = (batch.series >= 0) & (batch.series < n)
-            parts.append(self.series_embedding(batch.series.where(known, n)))
-        return torch.cat(parts, dim=-1)
+            parts.append(self.series_embedding(batch.series.where(known, n))[:, None])
+        n_tokens = max(part.shape[1] for part in parts)
+        return torch.cat([part.expand(-1, n_tokens, -1) for part in parts], dim=-1)
+
+    def _levels(self, scale: WindowScale) -> Tensor:
+        """Centre and scale at the last step of every token: (B, n_tokens, 2)."""
+        config, dtype = self.config, scale.scale.dtype
+        levels = torch.stack([scale.centre.to(dtype).arcsinh(), scale.scale.log()], dim=-1)
+        levels = levels.expand(-1, config.context, -1).flip(1)[:, :: config.patch].flip(1)
+        return nn.functional.pad(levels, (0, 0, config.n_tokens - levels.shape[1], 0))
 
 
 class _Head(nn.Module):

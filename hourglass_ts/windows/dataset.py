@@ -20,9 +20,10 @@ from pytorch_forecasting.data.encoders import (
 )
 
 from hourglass_ts.windows.encode import FLAG, SERIES, TARGET, TIME_IDX, UNKNOWN, WEIGHT, TableEncoder, series_labels
-from hourglass_ts.windows.gather import CannotGatherError, Plan, gather
+from hourglass_ts.windows.gather import CannotGatherError, gather
 from hourglass_ts.windows.index import COLUMNS, WindowLengths, find_windows, last_windows, step_range
 from hourglass_ts.windows.labels import distinct_labels, share_labels
+from hourglass_ts.windows.plan import Plan
 
 log = logging.getLogger(__name__)
 

@@ -62,12 +62,13 @@ class TableEncoder:
     covariates: tuple[Covariate, ...]
 
     @classmethod
-    def fit(cls, panel: Panel, training: pd.Series, transform_name: str | None) -> TableEncoder:
+    def fit(
+        cls, panel: Panel, training: pd.Series, transform_name: str | None, scaler_name: str | None = "standard"
+    ) -> TableEncoder:
         """Learn from the rows of `panel.table` where `training` is True."""
         rows = panel.table[training.to_numpy()]
-        scaler = SeriesScaler.fit(
-            rows[VALUE].to_numpy(), rows[UNIT].to_numpy(), len(panel.keys), transform_name=transform_name
-        )
+        values = rows[VALUE].where(rows[OBSERVED]).to_numpy()  # what stands in a hole is no evidence
+        scaler = SeriesScaler.fit(values, rows[UNIT].to_numpy(), len(panel.keys), transform_name, scaler_name)
         roles = panel.roles
         labelled = [(role, label) for role in ("known", "past", "static") for label in getattr(roles, role)]
         covariates = tuple(
@@ -113,7 +114,8 @@ class TableEncoder:
             "transform": self.scaler.transform_name,
             "covariates": [{k: v for k, v in asdict(c).items() if k != "label"} for c in self.covariates],
         }
-        return plain, {"scaler_centre": self.scaler.centre, "scaler_scale": self.scaler.scale}
+        parts = {name: getattr(self.scaler, name) for name in ("centre", "scale", "power", "unit")}
+        return plain, {f"scaler_{name}": np.asarray(part, dtype=np.float64) for name, part in parts.items()}
 
     @classmethod
     def from_state(
@@ -124,7 +126,8 @@ class TableEncoder:
         for stored, label in zip(plain["covariates"], labels, strict=True):
             categories = None if stored["categories"] is None else tuple(stored["categories"])
             covariates.append(Covariate(**{**stored, "label": label, "categories": categories}))
-        scaler = SeriesScaler(arrays["scaler_centre"], arrays["scaler_scale"], plain["transform"])
+        parts = (arrays.get(f"scaler_{name}", np.float64(1)) for name in ("power", "unit"))  # version 0.1 had neither
+        scaler = SeriesScaler(arrays["scaler_centre"], arrays["scaler_scale"], plain["transform"], *parts)
         return cls(scaler, tuple(covariates))
 
 

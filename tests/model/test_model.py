@@ -550,3 +550,27 @@ def test_window_weights_refuse_several_targets():
     dataset = make_dataset(target=["y", "z"], target_normalizer="auto")
     with pytest.raises(SettingsError, match="window_weights with 2 targets"):
         make_model(dataset, window_weights=True)
+
+
+# --- ways to normalise -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [QuantileLoss, PoissonLoss])
+@pytest.mark.parametrize("normalise", ["last", "prefix", "robust", "series"])
+def test_every_way_to_normalise_trains_and_comes_back_from_a_checkpoint(normalise, loss, tmp_path):
+    dataset, validation = split(make_frame())
+    settings = {"normalise": normalise, "window_weights": True}
+    model = make_model(dataset, loss=loss(), **settings)
+    x, _ = next(iter(dataset.to_dataloader(train=False, batch_size=32)))
+    another = make_model(dataset, loss=loss(), **{**settings, "normalise": "robust" if normalise == "last" else "last"})
+    assert not torch.equal(another.eval()(x).prediction, model.eval()(x).prediction)
+    fit(model, dataset, validation, limit_train_batches=2).save_checkpoint(tmp_path / "model.ckpt")
+    again = HourGlassModel.load_from_checkpoint(tmp_path / "model.ckpt").eval()
+    forecast = model(x).prediction
+    assert torch.isfinite(forecast).all()
+    torch.testing.assert_close(again(x).prediction, forecast, rtol=0, atol=0)
+
+
+def test_an_unknown_way_to_normalise_is_refused():
+    with pytest.raises(SettingsError, match=r"normalise='first'.*prefix"):
+        make_model(make_dataset(), normalise="first")

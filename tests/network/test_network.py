@@ -9,7 +9,6 @@ from hourglass_ts.errors import SettingsError
 from hourglass_ts.network.network import (
     HourGlassNetwork,
     NetworkConfig,
-    WindowScale,
     default_patch,
     example_batch,
 )
@@ -87,18 +86,36 @@ def test_level_features_show_level_and_scale():
     assert (network(replace(batch, past=100 * batch.past + 7)) - network(batch)).abs().max() > 1e-2
 
 
-def test_scale_of_an_empty_a_constant_and_a_partly_observed_window():
-    batch = example_batch(CONFIG, batch_size=3)
-    past, present = batch.past.clone(), batch.present.clone()
-    present[0] = False
-    past[1] = 3.0
-    observed = present.clone()
-    observed[2, :10] = False
-    scale = WindowScale.of(replace(batch, past=past, present=present, observed=observed))
-    assert scale.last[:, 0].tolist() == [0.0, 3.0, past[2, -1].item()]
-    assert scale.spread[0, 0] == 1.0
-    assert 0 < scale.spread[1, 0] < 0.02
-    torch.testing.assert_close(scale.spread[2, 0], past[2, 10:].std(correction=0), rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize("level_features", [False, True])
+@pytest.mark.parametrize("place", [1, 8, 13, 19])
+@pytest.mark.parametrize("normalise", ["prefix", "series", "last", "robust"])
+def test_tokens_of_prefix_and_series_depend_on_no_later_value(normalise, place, level_features):
+    config = replace(CONFIG, normalise=normalise, level_features=level_features)
+    network, batch = shaken(config), example_batch(config)
+    past, observed = batch.past.clone(), batch.observed.clone()
+    past[:, place:] = 1e3 * torch.randn(2, 20 - place)
+    observed[:, place + 1 :: 2] = False
+    before, after = (what_the_encoder_reads(network, b) for b in (batch, replace(batch, past=past, observed=observed)))
+    lead = config.n_tokens * config.patch - config.context
+    earlier = (lead + place) // config.patch  # tokens that end before the place
+    same = torch.equal(before[:, :earlier], after[:, :earlier])
+    only_pads = earlier * config.patch <= lead
+    assert same == (normalise in ("prefix", "series") or only_pads)
+    assert not torch.equal(before[:, earlier:], after[:, earlier:])
+
+
+def what_the_encoder_reads(network, batch):
+    """The tokens, (B, n_tokens, d), with all that is added to them."""
+    seen = []
+    hook = network.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].transpose(0, 1)))
+    network(batch)
+    hook.remove()
+    return seen[0].detach()
+
+
+def test_an_unknown_way_to_normalise_is_refused():
+    with pytest.raises(SettingsError, match=r"normalise='first'.*prefix"):
+        replace(CONFIG, normalise="first")
 
 
 def test_series_embedding_tells_series_apart_and_has_one_for_the_unseen():

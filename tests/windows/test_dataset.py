@@ -12,7 +12,8 @@ from pytorch_forecasting import TimeSeriesDataSet
 from hourglass_ts.frames.schema import STEP, UNIT, Roles, check_frame
 from hourglass_ts.windows.dataset import window_dataset
 from hourglass_ts.windows.encode import UNKNOWN, TableEncoder, aligned_time
-from hourglass_ts.windows.gather import Plan, gather
+from hourglass_ts.windows.gather import gather
+from hourglass_ts.windows.plan import Plan
 from tests.reference.batches import batches_differ
 
 

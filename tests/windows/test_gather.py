@@ -25,7 +25,8 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler
 
 from hourglass_ts import FastTimeSeriesDataSet
 from hourglass_ts.windows import index
-from hourglass_ts.windows.gather import Plan, gather
+from hourglass_ts.windows.gather import gather
+from hourglass_ts.windows.plan import Plan
 from tests.reference.batches import batches_differ
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # upstream's, of scales, categories and short series
