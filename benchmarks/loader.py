@@ -161,7 +161,7 @@ def rows(quick: bool) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     options = arguments(__doc__ or "").parse_args()
-    warnings.filterwarnings("ignore", module="pytorch_forecasting")
+    warnings.filterwarnings("ignore")  # printing upstream's warnings would slow upstream down
     torch.set_num_threads(1)
     report, found = Report(), []
     for row in rows(options.quick):

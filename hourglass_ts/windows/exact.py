@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,10 +31,10 @@ def lines(first: Tensor, last: Tensor, steps: Tensor) -> Tensor:
         product = ((last - first) / (steps - 1)).double()[:, None] * count  # exact: 24 bits by fewer than 29
         exact = anchor + product
         found = exact.float()
-        in_doubt = (exact.view(torch.int64) & HALF_MASK == HALF).any(dim=1)
-        if bool(in_doubt.any()):
-            lost = (anchor - (exact - (exact - anchor))) + (product - (exact - anchor))
-            in_doubt = ((exact.view(torch.int64) & HALF_MASK == HALF) & (lost != 0)).any(dim=1)
+        row, column = torch.nonzero(exact.view(torch.int64) & HALF_MASK == HALF, as_tuple=True)
+        total, anchor, product = (part[row, column] for part in (exact, anchor, product))
+        lost = (anchor - (total - (total - anchor))) + (product - (total - anchor))
+        in_doubt = torch.zeros_like(in_doubt).index_put((row[lost != 0],), torch.tensor(True))
     for row in torch.nonzero(in_doubt)[:, 0].tolist():
         n = int(steps[row])
         found[row, :n] = torch.linspace(first[row].item(), last[row].item(), n, dtype=first.dtype)
@@ -51,25 +52,27 @@ def _rounds_once() -> bool:
     )
 
 
-def means(values: Tensor, begin: Tensor, end: Tensor, apart: Tensor) -> Tensor:
+def means(values: Tensor, begin: np.ndarray, end: np.ndarray, apart: np.ndarray) -> Tensor:
     """(B,) mean of each row of `values` (B, n) from `begin` to before `end`; rows of equal ends have equal begins.
 
     A float32 sum depends on its length and memory layout. So rows of one length go together; `apart` (B,) bool marks
     those whose numbers count as `values`' stride apart, the others as contiguous.
     """
     kinds = 2 * end + apart
-    if bool((kinds == kinds[0]).all()) and not bool(apart[0]):
+    if (kinds == kinds[0]).all() and not apart[0]:
         return values[:, int(begin[0]) : int(end[0])].contiguous().mean(dim=-1)
     order = kinds.argsort()
-    kinds, counts = kinds[order].unique_consecutive(return_counts=True)
-    first = begin[order[counts.cumsum(0) - 1]].tolist()
-    parts = values.index_select(0, order).split(counts.tolist())
-    strided = _in_columns(values, order).split(counts.tolist()) if bool(apart.any()) else parts
+    ordered = kinds[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
+    counts = np.diff(first, append=len(ordered)).tolist()
+    rows = torch.from_numpy(order)
+    parts = values.index_select(0, rows).split(counts)
+    strided = _in_columns(values, rows).split(counts) if apart.any() else parts
     parted = [
-        torch.mean((strided if kind % 2 else parts)[place][:, start : kind // 2], dim=-1)
-        for place, (kind, start) in enumerate(zip(kinds.tolist(), first, strict=True))
+        (strided if kind % 2 else parts)[place].narrow(1, start, kind // 2 - start).mean(dim=-1)
+        for place, (kind, start) in enumerate(zip(ordered[first].tolist(), begin[order[first]].tolist(), strict=True))
     ]
-    return torch.cat(parted)[order.argsort()]
+    return torch.cat(parted)[torch.from_numpy(order.argsort())]
 
 
 def _in_columns(values: Tensor, order: Tensor) -> Tensor:
@@ -80,20 +83,20 @@ def _in_columns(values: Tensor, order: Tensor) -> Tensor:
     return spread[..., 0]
 
 
-def deviations(values: Tensor, centre: Tensor, begin: Tensor, end: Tensor, apart: Tensor) -> Tensor:
+def deviations(values: Tensor, centre: Tensor, begin: np.ndarray, end: np.ndarray, apart: np.ndarray) -> Tensor:
     """(B,) standard deviation about `centre`, the mean, of each row from `begin` to before `end`; else as in `means`.
 
     torch has it for one row in two passes, the second in float64.
     """
     gaps = values.double() - centre.double()[:, None]
-    place = torch.arange(values.shape[1])
-    if int(begin.max()) > 0 or int(end.min()) < values.shape[1]:
-        gaps.masked_fill_((place < begin[:, None]) | (place >= end[:, None]), 0)
-    exact = (gaps.square_().sum(dim=-1) / (end - begin - 1)).sqrt()
+    if begin.max() > 0 or end.min() < values.shape[1]:
+        place = np.arange(values.shape[1])
+        gaps.masked_fill_(torch.from_numpy((place < begin[:, None]) | (place >= end[:, None])), 0)
+    exact = (gaps.square_().sum(dim=-1) / torch.from_numpy(end - begin - 1)).sqrt()
     found = exact.float()
-    in_doubt = _rounding_in_doubt(exact)
-    for row in torch.nonzero(in_doubt)[:, 0].tolist():
-        own = values[row, int(begin[row]) : int(end[row])]
+    in_doubt = _rounding_in_doubt(exact).numpy()
+    for row in np.flatnonzero(in_doubt).tolist():
+        own = values[row, begin[row] : end[row]]
         found[row] = torch.std(own if apart[row] else own.contiguous(), dim=-1)
     return found
 

@@ -30,16 +30,20 @@ class CannotGatherError(Exception):
 
 @dataclass(frozen=True)
 class _Lengths:
-    """Of B windows: context and horizon, steps from start to end, steps cut off in front, rows of the data."""
+    """Of B windows: context and horizon, steps from start to end, steps cut off in front, rows of the data.
 
-    encoder: Tensor
-    decoder: Tensor
-    whole: Tensor
-    cut: Tensor
-    start: Tensor
-    end: Tensor
+    In numpy: a call costs a fraction of torch's, which counts for a few numbers per window.
+    """
 
-    def gapped(self) -> Tensor:
+    encoder: np.ndarray
+    decoder: np.ndarray
+    whole: np.ndarray
+    cut: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    @property
+    def gapped(self) -> np.ndarray:
         """(B,) bool: windows with fewer rows than steps."""
         return self.end - self.start + 1 < self.whole
 
@@ -52,7 +56,7 @@ class _Side:
     where they are not.  repeated: (B, n) bool, True where a row stands for a missing time after it.
     """
 
-    lengths: Tensor
+    lengths: np.ndarray
     n: int
     first: Tensor
     rows: Tensor | None = None
@@ -67,9 +71,9 @@ class _Side:
 
     def outside(self) -> Tensor | None:
         """(B, n) bool; None where every place is inside."""
-        if int(self.lengths.min()) == self.n:
+        if self.lengths.min() == self.n:
             return None
-        return torch.arange(self.n) >= self.lengths[:, None]
+        return torch.from_numpy(np.arange(self.n) >= self.lengths[:, None])
 
 
 def gather(dataset: TimeSeriesDataSet, plan: Plan, indices: Sequence[int]) -> Batch:
@@ -80,8 +84,8 @@ def gather(dataset: TimeSeriesDataSet, plan: Plan, indices: Sequence[int]) -> Ba
     if plan.refusal is not None:
         raise CannotGatherError(plan.refusal)
     data, table = dataset.data, dataset.index
-    picked = torch.from_numpy(table.to_numpy()[np.asarray(indices, dtype=np.int64)].astype(np.int64))
-    start, end, whole, series = (picked[:, place] for place in plan.index_places(table.columns))
+    picked = table.to_numpy()[np.asarray(indices, dtype=np.int64)].T.astype(np.int64)
+    start, end, whole, series = (picked[place] for place in plan.index_places(table.columns))
     lengths = _lengths(dataset, start, end, whole)
     sides = _sides(dataset, plan, lengths)
 
@@ -105,62 +109,65 @@ def gather(dataset: TimeSeriesDataSet, plan: Plan, indices: Sequence[int]) -> Ba
                 values.masked_fill_(outside[..., None], 0)
             for values in [*target[place], *([weight] if place == 1 and weight is not None else [])]:
                 values.masked_fill_(outside, 0)
-    several = dataset.multi_target
+    several, origin = dataset.multi_target, data["time"].numpy()[start] + lengths.encoder
     x = {
         "encoder_cat": cat[0],
         "encoder_cont": cont[0],
         "encoder_target": target[0] if several else target[0][0],
-        "encoder_lengths": lengths.encoder,
+        "encoder_lengths": torch.from_numpy(lengths.encoder),
         "decoder_cat": cat[1],
         "decoder_cont": cont[1],
         "decoder_target": target[1] if several else target[1][0],
-        "decoder_lengths": lengths.decoder,
-        "decoder_time_idx": (data["time"][start] + lengths.encoder)[:, None] + torch.arange(sides[1].n),
-        "groups": data["groups"][start],
+        "decoder_lengths": torch.from_numpy(lengths.decoder),
+        "decoder_time_idx": torch.from_numpy(origin[:, None] + np.arange(sides[1].n)),
+        "groups": data["groups"][torch.from_numpy(start)],
         "target_scale": [scales[number] for number in sorted(scales)] if several else scales[0],
     }
     return x, (x["decoder_target"], weight)
 
 
-def _lengths(dataset: TimeSeriesDataSet, start: Tensor, end: Tensor, whole: Tensor) -> _Lengths:
+def _lengths(dataset: TimeSeriesDataSet, start: np.ndarray, end: np.ndarray, whole: np.ndarray) -> _Lengths:
     """Context and horizon of every window, drawn anew where the data set randomises them."""
-    after = dataset.data["time"][end] - (dataset.min_prediction_idx - 1)  # as `calculate_decoder_length` has it
-    decoder = torch.minimum(after, whole - dataset.min_encoder_length).clamp(max=dataset.max_prediction_length)
+    after = dataset.data["time"].numpy()[end] - (dataset.min_prediction_idx - 1)  # as in `calculate_decoder_length`
+    decoder = np.minimum(np.minimum(after, whole - dataset.min_encoder_length), dataset.max_prediction_length)
     encoder = whole - decoder
-    if int(decoder.min()) < dataset.min_prediction_length or int(encoder.min()) < dataset.min_encoder_length:
+    if decoder.min() < dataset.min_prediction_length or encoder.min() < dataset.min_encoder_length:
         raise CannotGatherError("a window is shorter than the data set's minimum")
     if dataset.randomize_length is None:
-        return _Lengths(encoder, decoder, whole, torch.zeros_like(whole), start, end)
-    share = Beta(*dataset.randomize_length).sample((len(whole),))
-    drawn = dataset.min_encoder_length + ((encoder - dataset.min_encoder_length) * share).round().long()
-    longer = (decoder + encoder - drawn).clamp(max=dataset.max_prediction_length)
+        return _Lengths(encoder, decoder, whole, np.zeros_like(whole), start, end)
+    share = Beta(*dataset.randomize_length).sample((len(whole),))  # in torch's float32, as the product with it
+    drawn = (torch.from_numpy(encoder - dataset.min_encoder_length) * share).round().long().numpy()
+    drawn += dataset.min_encoder_length
+    longer = np.minimum(decoder + encoder - drawn, dataset.max_prediction_length)
     shortened = drawn + longer < whole
-    cut = torch.where(shortened, encoder - drawn, 0)
-    return _Lengths(encoder - cut, torch.where(shortened, longer, decoder), whole, cut, start, end)
+    cut = np.where(shortened, encoder - drawn, 0)
+    return _Lengths(encoder - cut, np.where(shortened, longer, decoder), whole, cut, start, end)
 
 
 def _sides(dataset: TimeSeriesDataSet, plan: Plan, lengths: _Lengths) -> tuple[_Side, _Side]:
-    n_rows, start = len(dataset.data["time"]), lengths.start
-    sizes = (lengths.encoder, int(lengths.encoder.max())), (lengths.decoder, int(lengths.decoder.max()))
-    begins = (lengths.cut, lengths.cut + lengths.encoder)
-    if not bool(lengths.gapped().any()):
-        parts = []
-        for begin, (own, n) in zip(begins, sizes, strict=True):
-            first = start + begin
-            fits = n > 0 and int(first.max()) + n <= n_rows
-            rows = None if fits else (first[:, None] + torch.arange(n)).clamp(max=n_rows - 1)
-            parts.append(_Side(own, n, first, rows))
-        return parts[0], parts[1]
-    if not dataset.allow_missing_timesteps:
-        raise CannotGatherError("a window has missing times, which allow_missing_timesteps would allow")
+    side = _consecutive_side
+    if lengths.gapped.any():
+        if not dataset.allow_missing_timesteps:
+            raise CannotGatherError("a window has missing times, which allow_missing_timesteps would allow")
+        side = _gapped_side
+    past = side(plan, lengths.start, lengths.cut, lengths.encoder)
+    return past, side(plan, lengths.start, lengths.cut + lengths.encoder, lengths.decoder)
+
+
+def _consecutive_side(plan: Plan, start: np.ndarray, begin: np.ndarray, lengths: np.ndarray) -> _Side:
+    first, n, n_rows = start + begin, int(lengths.max()), len(plan.tensors["time"])
+    if n > 0 and first.max() + n <= n_rows:
+        return _Side(lengths, n, torch.from_numpy(first))
+    rows = np.minimum(first[:, None] + np.arange(n), n_rows - 1)
+    return _Side(lengths, n, torch.from_numpy(first), torch.from_numpy(rows))
+
+
+def _gapped_side(plan: Plan, start: np.ndarray, begin: np.ndarray, lengths: np.ndarray) -> _Side:
     place, row = plan.grid
-    parts = []
-    for begin, (own, n) in zip(begins, sizes, strict=True):
-        first = place[start] + begin
-        rows = row.unfold(0, n, 1).index_select(0, first) if n else row.new_empty(len(own), 0)
-        before = torch.where(first > 0, row.index_select(0, (first - 1).clamp(min=0)), -1)
-        parts.append(_Side(own, n, first, rows, rows == torch.cat([before[:, None], rows], dim=1)[:, :n]))
-    return parts[0], parts[1]
+    first, n = torch.from_numpy(place.numpy()[start] + begin), int(lengths.max())
+    rows = row.unfold(0, n, 1).index_select(0, first) if n else row.new_empty(len(first), 0)
+    before = torch.where(first > 0, row.index_select(0, (first - 1).clamp(min=0)), -1)
+    return _Side(lengths, n, first, rows, rows == torch.cat([before[:, None], rows], dim=1)[:, :n])
 
 
 def _fill_gaps(
@@ -190,34 +197,34 @@ def _fill_gaps(
 def _count_time_on(
     dataset: TimeSeriesDataSet, sides: tuple[_Side, _Side], lengths: _Lengths, cont: list[Tensor], column: int
 ) -> None:
-    stored = dataset.data["reals"][:, column]
-    gapped = torch.nonzero(lengths.gapped())[:, 0]
-    line = lines(stored[lengths.start[gapped]], stored[lengths.end[gapped]], lengths.whole[gapped])
+    stored, gapped = dataset.data["reals"][:, column], np.flatnonzero(lengths.gapped)
+    first, last = (stored[torch.from_numpy(rows[gapped])] for rows in (lengths.start, lengths.end))
+    line = lines(first, last, torch.from_numpy(lengths.whole[gapped]))
     for place, (side, begin) in enumerate(zip(sides, (lengths.cut, lengths.cut + lengths.encoder), strict=True)):
-        places = (begin[gapped][:, None] + torch.arange(side.n)).clamp(max=line.shape[1] - 1)
-        cont[place][gapped, :, column] = line.gather(1, places)
+        places = np.minimum(begin[gapped][:, None] + np.arange(side.n), line.shape[1] - 1)
+        cont[place][torch.from_numpy(gapped), :, column] = line.gather(1, torch.from_numpy(places))
 
 
 def _set_unknown(dataset: TimeSeriesDataSet, plan: Plan, lengths: _Lengths, cat: list[Tensor]) -> None:
     """Upstream hides the categories that may be unknown where a drawn window has no context."""
     if dataset.randomize_length is None or not plan.may_be_unknown:
         return
-    bare = lengths.encoder == 0
+    bare = torch.from_numpy(lengths.encoder == 0)
     for codes in cat:
         for column in plan.may_be_unknown:
             codes[bare, :, column] = 0
 
 
 def _set_lengths(dataset: TimeSeriesDataSet, lengths: _Lengths, cont: list[Tensor]) -> None:
-    longest, encoder = dataset.max_encoder_length, lengths.encoder
+    longest = dataset.max_encoder_length
     if dataset.add_relative_time_idx:
-        column = dataset.reals.index("relative_time_idx")
-        past, future = (torch.arange(part.shape[1]) for part in cont)
-        cont[0][..., column] = (past - encoder[:, None]) / longest
-        cont[1][..., column] = future / longest
+        column, origin = dataset.reals.index("relative_time_idx"), lengths.encoder[:, None]
+        past, future = (np.arange(part.shape[1]) for part in cont)
+        cont[0][..., column] = torch.from_numpy(past - origin) / longest
+        cont[1][..., column] = torch.from_numpy(future) / longest
     if dataset.add_encoder_length:
         column = dataset.reals.index("encoder_length")
-        scaled = (encoder.double() - 0.5 * longest) / longest * 2.0
+        scaled = torch.from_numpy((lengths.encoder - 0.5 * longest) / longest * 2.0)
         for part in cont:
             part[..., column] = scaled[:, None]
 
@@ -256,21 +263,21 @@ def _transform(normalizer: EncoderNormalizer, values: Tensor, params: Tensor) ->
 def _fit_rows(normalizer: EncoderNormalizer, values: Tensor, column: int | None, lengths: _Lengths) -> Tensor:
     """(B, 2) centre and scale of the contexts in `values` (B, n), or in a column of (B, n, k)."""
     own = lengths.encoder
-    if int(own.min()) < normalizer.min_length or int(own.max()) > MOST_STEPS or not values.is_floating_point():
+    if own.min() < normalizer.min_length or own.max() > MOST_STEPS or not values.is_floating_point():
         raise CannotGatherError("a context is too short, too long, or of integers, to scale by")
     plain = values if column is None else values[..., column]
     if normalizer.method == "standard":
-        apart = lengths.gapped() if column is not None else torch.zeros_like(own, dtype=torch.bool)
+        apart = lengths.gapped if column is not None else np.zeros(len(own), dtype=bool)
         return _fit_standard(normalizer, plain, own, apart)
     params = torch.empty(len(own), 2)
     rows = copy(normalizer)
-    for n in own.unique().tolist():
-        mine = torch.nonzero(own == n)[:, 0]
+    for n in np.unique(own).tolist():
+        mine = torch.from_numpy(np.flatnonzero(own == n))
         params[mine] = rows.fit(plain.index_select(0, mine)[:, :n]).get_parameters()
     return params
 
 
-def _fit_standard(normalizer: EncoderNormalizer, values: Tensor, lengths: Tensor, apart: Tensor) -> Tensor:
+def _fit_standard(normalizer: EncoderNormalizer, values: Tensor, lengths: np.ndarray, apart: np.ndarray) -> Tensor:
     """Mean and standard deviation of each context in `values` (B, n).
 
     apart (B,) bool: columns whose gaps were filled, which upstream sums with the other columns in between.
@@ -278,13 +285,15 @@ def _fit_standard(normalizer: EncoderNormalizer, values: Tensor, lengths: Tensor
     steps = normalizer.max_length
     most = (values.shape[1],) * 2 if steps is None else (steps, steps) if isinstance(steps, int) else tuple(steps)
     values = normalizer.preprocess(values)
-    begin = [(lengths - n).clamp(min=0) for n in most]
+    begin = [np.maximum(lengths - n, 0) for n in most]
     centres = [means(values, first, lengths, apart) for first in (begin if most[0] != most[1] else begin[:1])]
     scale = deviations(values, centres[-1], begin[1], lengths, apart) + torch.finfo(values.dtype).eps
     return torch.stack([centres[0] if normalizer.center else torch.zeros_like(centres[0]), scale], dim=-1)
 
 
-def _target_scale(dataset: TimeSeriesDataSet, plan: Plan, normalizer: Any, start: Tensor, series: Tensor) -> Tensor:
+def _target_scale(
+    dataset: TimeSeriesDataSet, plan: Plan, normalizer: Any, start: np.ndarray, series: np.ndarray
+) -> Tensor:
     """(B, 2) centre and scale of a target that has them from the training rows."""
     groups = dataset.data["groups"]
     if isinstance(normalizer, NaNLabelEncoder):
@@ -294,13 +303,12 @@ def _target_scale(dataset: TimeSeriesDataSet, plan: Plan, normalizer: Any, start
     scales = plan.group_scales.get(id(normalizer))
     if scales is None or scales.norm is not normalizer.norm_:
         n_series = int((groups[1:] != groups[:-1]).any(dim=1).sum()) + 1
-        scales = GroupScales(normalizer.norm_, torch.zeros(n_series, 2), torch.zeros(n_series, dtype=torch.bool))
+        scales = GroupScales(normalizer.norm_, np.zeros((n_series, 2), np.float32), np.zeros(n_series, dtype=bool))
         plan.group_scales[id(normalizer)] = scales
-    for place in torch.nonzero(~scales.known[series])[:, 0].tolist():
-        found = normalizer.get_parameters(groups[start[place]], dataset.group_ids)
-        scales.values[series[place]] = torch.from_numpy(np.asarray(found, dtype=np.float32))
+    for place in np.flatnonzero(~scales.known[series]):
+        scales.values[series[place]] = normalizer.get_parameters(groups[start[place]], dataset.group_ids)
         scales.known[series[place]] = True
-    return scales.values[series]
+    return torch.from_numpy(scales.values[series])
 
 
 def _overwrite(dataset: TimeSeriesDataSet, cont: list[Tensor], cat: list[Tensor]) -> None:

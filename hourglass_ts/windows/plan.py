@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.data.encoders import (
@@ -29,8 +30,8 @@ class GroupScales:
     """What a group normaliser, as fitted in `norm`, says of each series: `values` (n_series, 2) where `known`."""
 
     norm: Any
-    values: Tensor
-    known: Tensor
+    values: np.ndarray
+    known: np.ndarray
 
 
 @dataclass(frozen=True)
