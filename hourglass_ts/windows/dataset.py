@@ -18,11 +18,13 @@ from pytorch_forecasting.data.encoders import (
     NaNLabelEncoder,
     TorchNormalizer,
 )
+from torch.utils.data import get_worker_info
 
 from hourglass_ts.windows.encode import FLAG, SERIES, TARGET, TIME_IDX, UNKNOWN, WEIGHT, TableEncoder, series_labels
 from hourglass_ts.windows.gather import CannotGatherError, gather
 from hourglass_ts.windows.index import COLUMNS, WindowLengths, find_windows, last_windows, step_range
 from hourglass_ts.windows.labels import distinct_labels, share_labels
+from hourglass_ts.windows.parcel import Parcel
 from hourglass_ts.windows.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -113,9 +115,10 @@ class FastTimeSeriesDataSet(TimeSeriesDataSet):
 
     @staticmethod
     def _collate_fn(batches: Any) -> Any:
-        if isinstance(batches, _Picked):
-            return batches.dataset._batch(batches.indices)
-        return TimeSeriesDataSet._collate_fn(batches)
+        if not isinstance(batches, _Picked):
+            return TimeSeriesDataSet._collate_fn(batches)
+        batch = batches.dataset._batch(batches.indices)
+        return batch if get_worker_info() is None else Parcel(batch)
 
     def _batch(self, indices: Sequence[int]) -> Any:
         plan = self.__dict__.get("_plan")
