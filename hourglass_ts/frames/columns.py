@@ -217,7 +217,7 @@ def to_times(column: pd.Series) -> Times:
         return _from_periods(pd.PeriodIndex(column), missing)
     if kind in _NUMBER_KINDS:
         return _from_numbers(column, missing)
-    hint = "Convert the whole column with pd.to_datetime(..., utc=True), or to integers."
+    hint = "Convert the whole column with pd.to_datetime(..., utc=True, format='ISO8601'), or to integers."
     return _no_times(missing, f"values of kind {kind!r} ({dtype})", "datetimes, dates, periods or integers", hint)
 
 
@@ -284,5 +284,7 @@ def _from_text(texts: pd.Series) -> Times:
 
 
 def _mixed_zones(missing: np.ndarray) -> Times:
-    hint = "Convert with pd.to_datetime(..., utc=True), then .dt.tz_convert('Europe/Berlin') or similar."
+    hint = (
+        "Convert with pd.to_datetime(..., utc=True, format='ISO8601'), then .dt.tz_convert('Europe/Berlin') or similar."
+    )
     return _no_times(missing, "times of mixed time zones or offsets", "one time zone in the whole column", hint)

@@ -133,7 +133,9 @@ class TableEncoder:
 
 def series_labels(codes: np.ndarray) -> pd.Series:
     """Series numbers as text that sorts as the numbers do, so that upstream's label encoder numbers them alike."""
-    return pd.Series(codes).astype(str).str.zfill(LABEL_WIDTH)
+    place, distinct = pd.factorize(codes, sort=True)
+    labels = np.array([str(code).zfill(LABEL_WIDTH) for code in distinct.tolist()], dtype=object)
+    return pd.Series(pd.Categorical.from_codes(place, labels))
 
 
 def aligned_time(table: pd.DataFrame, last_step: np.ndarray, longest: int) -> np.ndarray:

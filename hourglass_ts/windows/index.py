@@ -71,7 +71,8 @@ def _of_block(
         kept = length >= lengths.shortest
         kept &= length + times[start] >= lengths.first_target + lengths.shortest_horizon
         start, end, length = start[kept], end[kept], length[kept]
-        return np.stack([start + origin, end + origin, length, times[start], series[own[start]]]).astype(np.int32)
+        columns = (start + origin, end + origin, length, times[start], series[own[start]])
+        return np.stack([column.astype(np.int32) for column in columns])
 
     return windows(rows, end), windows(opened[late], late)
 
