@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -193,7 +192,11 @@ class PanelForecaster(BaseEstimator):
         """Refuse series whose new history shows another frequency than the fitted one."""
         for unit, code in enumerate(codes):
             found, fitted = panel.calendars[unit], self.history_.calendars[code]
-            if replace(found, tz=None) != replace(fitted, tz=None):
+            if found.tz != fitted.tz:
+                zones = [f"times in {zone}" if zone else "times without a time zone" for zone in (found.tz, fitted.tz)]
+                hint, expected = "Convert them with .dt.tz_localize or .dt.tz_convert.", f"{zones[1]}, as in the fit"
+                raise_problem(DataError, Problem(zones[0], expected, hint, column=self.roles_.time))
+            if found != fitted:
                 name = unit_names(panel.keys, panel.roles, np.array([unit]))[0] or "the series"
                 raise_problem(
                     DataError,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import Problem, SettingsError, raise_problem
-from hourglass_ts.frames.calendars import Calendar, no_frequency, off_grid, wrong_kind, zone_name
+from hourglass_ts.frames.calendars import Calendar, anchor_rows, no_frequency, off_grid, wrong_kind, zone_name
 from hourglass_ts.frames.frequency import TWO_WEEKS, infer_freq, is_weekend
 
 SHOWN = 5  # series named in one error before the rest is counted
@@ -43,8 +43,11 @@ class _Rows:
         rows = np.repeat(self.starts[series] - starts, counts) + np.arange(counts.sum())
         return _Rows(self.times[rows], np.repeat(np.arange(len(series)), counts), starts, counts)
 
-    def anchors(self) -> pd.Index:
-        return self.times[self.starts].take(self.codes)
+    def steps(self, calendar: Calendar) -> tuple[np.ndarray, np.ndarray]:
+        """Count each row's steps since its series' first, and say whether it is on the grid."""
+        anchors = self.times[anchor_rows(self.times, self.starts)].take(self.codes)
+        steps, fits = calendar.steps(self.times, anchors)
+        return steps - steps[self.starts][self.codes], fits
 
     def all_of(self, true: np.ndarray) -> np.ndarray:
         """Say per series whether all its rows are true."""
@@ -117,7 +120,7 @@ class _Search:
             guess = infer_freq(own.times)
             calendar = Calendar.from_freq(guess, self.zone)
             rows = self.rows.of(todo)
-            steps, fits = calendar.steps(rows.times, rows.anchors())
+            steps, fits = rows.steps(calendar)
             suits, coarse = rows.all_of(fits), _looks_coarser(calendar, rows, steps)
             place = len(self.known)
             mine = todo == lead
@@ -149,7 +152,7 @@ class _Search:
 
     def _check(self, calendar: Calendar, series: np.ndarray) -> None:
         rows = self.rows.of(series)
-        fits = calendar.steps(rows.times, rows.anchors())[1]
+        fits = rows.steps(calendar)[1]
         if calendar not in self.known:
             self.known.append(calendar)
         self.chosen[series] = self.known.index(calendar)
@@ -163,7 +166,7 @@ class _Search:
         for place, calendar in enumerate(self.known):
             rows = self.rows.of(np.flatnonzero(self.chosen == place))
             mine = slice(None) if rows is self.rows else self.chosen[self.rows.codes] == place
-            steps[mine] = calendar.steps(rows.times, rows.anchors())[0]
+            steps[mine] = rows.steps(calendar)[0]
         calendars = tuple(self.known[place] if place >= 0 else None for place in self.chosen)
         return Axes(calendars, steps, tuple(self.problems))
 

@@ -363,6 +363,20 @@ def _split(times: pd.DatetimeIndex) -> tuple[np.ndarray, np.ndarray]:
     return days, times.tz_localize(None).to_numpy() - days.astype("datetime64[D]")
 
 
+def anchor_rows(times: pd.Index, starts: np.ndarray) -> np.ndarray:
+    """Give each series' first row whose wall clock no change to summer time has moved: the one with the earliest clock.
+
+    times (rows,): of all series, one after another; starts (series,): their first rows.
+    """
+    if getattr(times, "tz", None) is None or len(starts) == 0:
+        return starts
+    clock = _split(times)[1].astype("int64")
+    earliest = np.minimum.reduceat(clock, starts)
+    counts = np.diff(starts, append=len(times))
+    rows = np.flatnonzero(clock == np.repeat(earliest, counts))
+    return rows[np.searchsorted(rows, starts)]
+
+
 def _base_days(offset: BaseOffset, first: int, last: int, more: int = 0) -> np.ndarray:
     """Give every day of the offset, taken singly, from `first` to `last` and `more` after that, in days since 1970."""
     start, end = pd.Timestamp(np.datetime64(first, "D")), pd.Timestamp(np.datetime64(last, "D"))

@@ -226,6 +226,24 @@ def _no_times(missing: np.ndarray, found: str, expected: str, hint: str, row: in
     return Times(nothing, np.ones(len(missing), dtype=bool), fault=(found, expected, hint), row=row)
 
 
+def date_format(moments: pd.Index) -> str | None:
+    """Give the format of integers that are all years, months and days, or all years and months, run together.
+
+    Example:
+        >>> date_format(pd.Index([20240131, 20240201])), date_format(pd.Index([202411, 202501]))
+        ('%Y%m%d', '%Y%m')
+    """
+    if isinstance(moments, pd.DatetimeIndex) or len(moments) < 2:
+        return None
+    values = moments.to_numpy()
+    for form, low, high in (("%Y%m%d", 19000101, 21001231), ("%Y%m", 190001, 210012)):
+        if low <= values.min() and values.max() <= high:
+            months, days = (values // 100 % 100, values % 100) if form == "%Y%m%d" else (values % 100, values % 1 + 1)
+            if (months >= 1).all() and (months <= 12).all() and (days >= 1).all() and (days <= 31).all():
+                return form
+    return None
+
+
 def _from_numbers(column: pd.Series, missing: np.ndarray) -> Times:
     if types.is_signed_integer_dtype(column.dtype) and not missing.any():
         return Times(pd.Index(column.to_numpy(dtype="int64")), missing)

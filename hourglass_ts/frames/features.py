@@ -21,6 +21,7 @@ from hourglass_ts.frames.calendars import Calendar, local_days
 from hourglass_ts.frames.sessions import exchange_code, known_sessions
 
 FARTHEST = 7  # days; a holiday farther away counts as this far
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
 _COUNTRY = re.compile(r"([A-Z]{2})(?:-(\w+))?")
 
 
@@ -179,7 +180,8 @@ def iso_dates(holidays: Any) -> tuple[str, ...]:
     """Give dates of any kind (text, date, Timestamp, datetime64; a dict's keys) as sorted ISO text."""
     try:
         days = pd.DatetimeIndex(list(holidays)).tz_localize(None).normalize().unique().sort_values()
-        numbered = any(isinstance(day, (int, float)) for day in holidays)
+        numbered = any(isinstance(day, (int, float, np.number)) for day in holidays)
+        numbered |= any(isinstance(day, str) and not _ISO.match(day) for day in holidays)  # is 11/04 in April?
     except (TypeError, ValueError) as error:
         raise SettingsError(str(_no_holidays(holidays))) from error
     if numbered or days.hasnans or len(days) == 0:
@@ -188,7 +190,9 @@ def iso_dates(holidays: Any) -> tuple[str, ...]:
 
 
 def _no_holidays(holidays: Any) -> Problem:
-    expected = "a country ('US', 'DE-BY'), an exchange ('XNYS'), a list of dates, or a dict of dates to names"
+    expected = (
+        "a country ('US', 'DE-BY'), an exchange ('XNYS'), a list of dates (text as 2024-12-25), or a dict of them"
+    )
     return Problem(f"holidays={holidays!r}", expected, "Pass such `holidays`, or none.")
 
 

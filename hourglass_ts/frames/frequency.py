@@ -42,9 +42,10 @@ def infer_freq(times: pd.Index) -> str | int | None:
 
 
 def _shares_clock(times: pd.DatetimeIndex, wall: pd.DatetimeIndex) -> bool:
-    """Say whether all times have the first one's time of day; a skipped one may stand an hour later."""
-    clock = wall[0] - wall[0].normalize()
-    others = wall - wall.normalize() != clock
+    """Say whether all times have the same time of day; where summer time skips it, it may stand an hour later."""
+    clocks = wall - wall.normalize()
+    clock = clocks.min()
+    others = clocks != clock
     if times.tz is None or others.mean() > 0.5:
         return not others.any()
     usual = (wall[others].normalize() + clock).tz_localize(times.tz, nonexistent="shift_forward", ambiguous="NaT")
@@ -148,7 +149,7 @@ def coarse_hint(times: pd.Index) -> str:
         if low <= typical <= high and shortest >= low:
             return f"Stamp one row a {word} with .dt.to_period('{letter}').dt.to_timestamp(), or pass `freq=`."
     off_day = (hours + 1) % 24  # 0, 1, 2: a day of 23, 24 or 25 hours, or several
-    if hours.min() >= 23 and np.isin(off_day, (0, 1, 2)).all():
+    if hours.min() >= 23 and np.isin(off_day, (0, 1, 2)).all() and (off_day != 1).any():
         to_utc = "" if times.tz is not None else ".dt.tz_localize('UTC')"
         return f"They look like midnights where clocks change: convert with {to_utc}.dt.tz_convert('Europe/Berlin')."
     return ""

@@ -17,6 +17,7 @@ from hourglass_ts.frames.axes import SHOWN, find_axes
 from hourglass_ts.frames.calendars import Calendar, show_time
 from hourglass_ts.frames.columns import (
     Times,
+    date_format,
     first_unhashable,
     holds_numbers,
     is_missing,
@@ -29,6 +30,9 @@ from hourglass_ts.frames.columns import (
 )
 from hourglass_ts.frames.frequency import repeats_an_hour
 from hourglass_ts.frames.roles import Roles, Source
+
+LARGEST = 1e100
+"""Beyond, squares and sums leave float64."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ def read_rows(source: Source, roles: Roles, time: pd.Series, freq: Any) -> Rows:
     if codes[-1] >= len(starts):  # a series lost all its rows: close the ranks
         codes = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(codes)))
     origin = starts if isinstance(order, slice) else order[starts]
+    if freq is None and (form := date_format(moments)) is not None:
+        hint = f"Convert them with pd.to_datetime(..., format={form!r}), or pass freq=1 if they are numbers."
+        faults.add(int(origin[0]), f"dates written as whole numbers, such as {moments[0]}", "times", hint, roles.time)
     axes = find_axes(
         moments, codes, times.freq if freq is None else freq, roles.time, lambda code: faults.series(int(origin[code]))
     )
@@ -155,11 +162,13 @@ def _cell(column: pd.Series, row: int) -> str:
 
 
 def _finite(values: np.ndarray, label: Hashable, faults: _Faults) -> np.ndarray:
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        row = int(infinite[0])
+    huge = np.flatnonzero((values > LARGEST) | (values < -LARGEST))
+    if huge.size:
+        row = int(huge[0])
         hint = "Replace them with NaN, or correct them."
-        faults.add(row, f"{infinite.size:,} infinite value(s), first {values[row]}", "finite numbers", hint, label)
+        kind = "infinite" if np.isinf(values[huge]).all() else "infinite or huge"
+        expected = "finite numbers" if kind == "infinite" else f"numbers up to {LARGEST:g}"
+        faults.add(row, f"{huge.size:,} {kind} value(s), first {values[row]}", expected, hint, label)
     return values
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
-from hourglass_ts.frames.calendars import Calendar
+from hourglass_ts.frames.calendars import Calendar, anchor_rows
 from hourglass_ts.frames.features import TimeFeature, feature_columns, label_problems
 from hourglass_ts.frames.reading import Rows, align_times, read_covariate, read_rows
 from hourglass_ts.frames.roles import OBSERVED, STEP, TIME, UNIT, VALUE, Roles, Source, resolve
@@ -165,8 +165,9 @@ def _times(rows: Rows, layout: _Layout, unit: np.ndarray, step: np.ndarray, n_ta
     if absent.size:
         owner = unit[absent]
         code = owner // n_targets
-        anchors = rows.times[rows.starts[code]]
-        times[absent] = times_at(rows.calendars, code, anchors, layout.first[owner] + step[absent]).array
+        anchor = anchor_rows(rows.times, rows.starts)[code]
+        steps = layout.first[owner] + step[absent] - rows.steps[anchor]
+        times[absent] = times_at(rows.calendars, code, rows.times[anchor], steps).array
     return pd.Index(times)
 
 
@@ -271,12 +272,22 @@ def future_rows(panel: Panel, horizon: int, known: pd.DataFrame | None = None) -
     length = np.bincount(table[UNIT].to_numpy(), minlength=units)
     unit = np.repeat(np.arange(units), horizon)
     step = length[unit] + np.tile(np.arange(horizon), units)
-    anchors = pd.Index(table[TIME].iloc[np.concatenate([[0], np.cumsum(length)[:-1]])])[unit]
-    times = times_at(panel.calendars, unit, anchors, step)
+    known_times = pd.Index(table[TIME])
+    anchor = anchor_rows(known_times, np.concatenate([[0], np.cumsum(length)[:-1]]))[unit]
+    times = times_at(panel.calendars, unit, known_times[anchor], step - table[STEP].to_numpy()[anchor])
+    _check_later(times, known_times[np.cumsum(length) - 1][unit], panel.roles.time)
     columns: dict[Hashable, Any] = {UNIT: unit, STEP: step, TIME: times}
     if panel.given_roles.known:
         columns |= _known_ahead(panel, known, unit, times)
     return _frame(columns | feature_columns(panel.features, panel.calendars, unit, times))
+
+
+def _check_later(times: pd.Index, last: pd.Index, label: Hashable) -> None:
+    """Refuse times that came round to the beginning of their type's range."""
+    if (times <= last).any():
+        found = f"times beyond the range of {times.dtype}, after {show_time(last[(times <= last).argmax()])}"
+        hint = "Convert the times to a coarser unit, e.g. .astype('datetime64[s]'), or number the steps from 0."
+        raise_problem(DataError, Problem(found, "a horizon within the range of the times' type", hint, column=label))
 
 
 def _known_ahead(

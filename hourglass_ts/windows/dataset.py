@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,11 @@ from pytorch_forecasting.data.encoders import (
 from torch.utils.data import get_worker_info
 
 from hourglass_ts.windows.encode import FLAG, SERIES, TARGET, TIME_IDX, UNKNOWN, WEIGHT, TableEncoder, series_labels
-from hourglass_ts.windows.gather import CannotGatherError, gather
+from hourglass_ts.windows.gather import gather
 from hourglass_ts.windows.index import COLUMNS, WindowLengths, find_windows, last_windows, step_range
 from hourglass_ts.windows.labels import distinct_labels, share_labels
 from hourglass_ts.windows.parcel import Parcel
-from hourglass_ts.windows.plan import Plan
+from hourglass_ts.windows.plan import CannotGatherError, Plan
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class FastTimeSeriesDataSet(TimeSeriesDataSet):
 
     @staticmethod
     def _collate_fn(batches: Any) -> Any:
-        if not isinstance(batches, _Picked):
+        if not isinstance(batches, _Picked) or "samples" in vars(batches):  # someone has had them in hand
             return TimeSeriesDataSet._collate_fn(batches)
         batch = batches.dataset._batch(batches.indices)
         return batch if get_worker_info() is None else Parcel(batch)
@@ -150,7 +151,8 @@ def _stacked(
     stacked = torch.empty(shape, dtype=dtype)
     stacked = stacked.T if column_major else stacked
     for place, name in enumerate(names):
-        stacked[:, place] = _tensor(data.pop(name), dtype)
+        is_last = name not in names[place + 1 :]
+        stacked[:, place] = _tensor(data.pop(name) if is_last else data[name], dtype)
     return stacked
 
 
@@ -166,16 +168,20 @@ def _dtype(dtype: Any) -> torch.dtype:
 
 @dataclass(frozen=True)
 class _Picked(Sequence[Any]):
-    """The samples of a batch, each read when it is asked for."""
+    """The samples of a batch, read once, when one is first asked for."""
 
     dataset: FastTimeSeriesDataSet
     indices: Sequence[int]
+
+    @cached_property
+    def samples(self) -> list[Any]:
+        return [self.dataset[place] for place in self.indices]
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, place: Any) -> Any:
-        return self.dataset[self.indices[place]]
+        return self.samples[place]
 
 
 def window_dataset(

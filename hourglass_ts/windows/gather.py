@@ -19,13 +19,9 @@ from torch import Tensor
 from torch.distributions import Beta
 
 from hourglass_ts.windows.exact import MOST_STEPS, deviations, lines, means
-from hourglass_ts.windows.plan import GroupScales, Plan
+from hourglass_ts.windows.plan import CannotGatherError, GroupScales, Plan
 
 Batch = tuple[dict[str, Any], tuple[Any, Any]]
-
-
-class CannotGatherError(Exception):
-    """These windows must be read one by one; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +80,9 @@ def gather(dataset: TimeSeriesDataSet, plan: Plan, indices: Sequence[int]) -> Ba
     if plan.refusal is not None:
         raise CannotGatherError(plan.refusal)
     data, table = dataset.data, dataset.index
+    places = plan.index_places(table.columns)
     picked = table.to_numpy()[np.asarray(indices, dtype=np.int64)].T.astype(np.int64)
-    start, end, whole, series = (picked[place] for place in plan.index_places(table.columns))
+    start, end, whole, series = (picked[place] for place in places)
     lengths = _lengths(dataset, start, end, whole)
     sides = _sides(dataset, plan, lengths)
 
@@ -269,7 +266,7 @@ def _fit_rows(normalizer: EncoderNormalizer, values: Tensor, column: int | None,
     if normalizer.method == "standard":
         apart = lengths.gapped if column is not None else np.zeros(len(own), dtype=bool)
         return _fit_standard(normalizer, plain, own, apart)
-    params = torch.empty(len(own), 2)
+    params = torch.empty(len(own), 2, dtype=values.dtype)
     rows = copy(normalizer)
     for n in np.unique(own).tolist():
         mine = torch.from_numpy(np.flatnonzero(own == n))
@@ -297,7 +294,7 @@ def _target_scale(
     """(B, 2) centre and scale of a target that has them from the training rows."""
     groups = dataset.data["groups"]
     if isinstance(normalizer, NaNLabelEncoder):
-        return torch.zeros(len(start), 2)
+        return torch.zeros(len(start), 2, dtype=torch.float)
     if not isinstance(normalizer, GroupNormalizer):
         return torch.stack([normalizer.get_parameters()] * len(start))
     scales = plan.group_scales.get(id(normalizer))

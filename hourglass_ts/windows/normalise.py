@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
+from hourglass_ts.frames.calendars import show_time
 from hourglass_ts.frames.schema import TIME, UNIT, VALUE, Panel, unit_names
 from hourglass_ts.windows.transforms import RELATIVE_NOISE, TRANSFORMS, fit_powers, mean_and_deviation
 
@@ -120,6 +121,6 @@ def check_transform(panel: Panel, transform_name: str | None) -> None:
                 f"values above {transform.above:g}, since transform={transform_name!r}",
                 f"Pass {transform.instead}, or leave the transform out.",
                 column=panel.roles.target[0] if len(panel.roles.target) == 1 else None,
-                at=first[TIME],
+                at=show_time(first[TIME]),
             ),
         )

@@ -19,10 +19,16 @@ from pytorch_forecasting.data.encoders import (
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from torch import Tensor
 
+from hourglass_ts.windows.index import COLUMNS
+
 INDEX = ("index_start", "index_end", "sequence_length", "sequence_id")
 NORMALIZERS = (TorchNormalizer, GroupNormalizer, EncoderNormalizer, NaNLabelEncoder, MultiNormalizer)
 SCALERS = (StandardScaler, RobustScaler, MinMaxScaler, MaxAbsScaler)
 MOST_PLACES = 64  # per row, where times are missing
+
+
+class CannotGatherError(Exception):
+    """These windows must be read one by one; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,10 @@ class Plan:
         )
 
     def index_places(self, columns: Any) -> tuple[int, ...]:
-        """Where the index's columns stand; asked of pandas once."""
+        """Where the index's columns stand; asked of pandas once. Raises CannotGatherError where it has others, too."""
         if self.index_columns.get("columns") is not columns:
+            if not set(columns) <= set(COLUMNS):
+                raise CannotGatherError("the index has columns of its own")
             self.index_columns["columns"] = columns
             self.index_columns["places"] = tuple(list(columns).index(name) for name in INDEX)
         return self.index_columns["places"]
@@ -126,6 +134,8 @@ def _refusal(dataset: TimeSeriesDataSet) -> str | None:
     for normalizer in [*dataset.target_normalizers, *whole]:
         if type(normalizer) not in NORMALIZERS:
             return f"the target normaliser is a {type(normalizer).__name__}"
+        if isinstance(normalizer, EncoderNormalizer) and isinstance(normalizer.transformation, dict):
+            return "the target normaliser has a transformation of its own"
     reals = dataset.reals
     if len(set(reals)) < len(reals):
         return "a variable has two roles"
@@ -133,6 +143,8 @@ def _refusal(dataset: TimeSeriesDataSet) -> str | None:
         scaler = dataset.get_transformer(name)
         if isinstance(scaler, EncoderNormalizer) and type(scaler) is not EncoderNormalizer:
             return f"the scaler of {name!r} is a {type(scaler).__name__}"
+        if isinstance(scaler, EncoderNormalizer) and isinstance(scaler.transformation, dict):
+            return f"the scaler of {name!r} has a transformation of its own"
     for target, normalizer in zip(dataset.target_names, dataset.target_normalizers, strict=True):
         if isinstance(normalizer, EncoderNormalizer) and dataset.add_target_scales:
             for name in (f"{target}_center", f"{target}_scale"):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from hourglass_ts import HourGlassForecaster, cli, load_dataset
-from hourglass_ts.errors import MissingExtraError, SettingsError
+from hourglass_ts.errors import DataError, MissingExtraError, SettingsError
 from hourglass_ts.evaluate.backtest import rolling_forecasts
 from hourglass_ts.forecast import storage
 from hourglass_ts.forecast.baselines import Naive, SeasonalNaive
@@ -122,3 +122,12 @@ def test_the_command_line(
         cli.main()
     assert not ended.value.code
     assert [line[:10] for line in capsys.readouterr().out.splitlines()[1:]] == ["2012-12-26", "2012-12-27"]
+
+
+def test_another_time_zone_than_in_the_fit_is_refused(stocks: pd.DataFrame) -> None:
+    days = pd.date_range("2024-01-01", periods=60, tz="America/Santiago")
+    frame = pd.DataFrame({"t": days, "y": np.arange(60.0)})
+    fitted = HourGlassForecaster(**TINY, steps_per_epoch=2).fit(frame, time="t", target="y")
+    for other in (frame.t.dt.tz_localize(None), frame.t.dt.tz_localize(None).dt.tz_localize("Europe/Berlin")):
+        with pytest.raises(DataError, match=r"column 't'.*times (in Europe/Berlin|without).*America/Santiago"):
+            fitted.forecast(frame.assign(t=other))

@@ -1,6 +1,7 @@
 """Calendars: inference with gaps, anchors, time zones on both changes of the clock, and the round trip to JSON."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from hourglass_ts.errors import DataError, SettingsError
 from hourglass_ts.frames.calendars import Calendar, infer_calendar
-from hourglass_ts.frames.frequency import common_step
+from hourglass_ts.frames.frequency import coarse_hint, common_step
 from hourglass_ts.frames.schema import STEP, TIME, Roles, check_frame, future_rows
 from hourglass_ts.frames.wording import show_gaps, show_span
 
@@ -391,3 +392,54 @@ def test_any_holey_axis_is_found_and_continued_as_pandas_would(data):
     pd.testing.assert_index_equal(calendar.after(given_times[-1], 20), times[40:], **equal)
     again = infer_calendar(given_times, freq)
     assert again.steps(given_times, given_times[:1].repeat(len(place)))[0].tolist() == place.tolist()
+
+
+@pytest.mark.parametrize("first", ["2021-09-01", "2021-09-05", "2021-09-06"])
+@pytest.mark.parametrize("hole", [False, True])
+def test_a_midnight_that_summer_time_skips_anchors_nothing(first, hole):
+    """In Santiago 2021-09-05 begins at 01:00; all other days, before and ahead, begin at midnight."""
+    days = pd.date_range(first, periods=12)
+    times = days.tz_localize("America/Santiago", nonexistent="shift_forward")
+    frame = pd.DataFrame({"t": times, "y": np.arange(12.0)})
+    panel = check_frame(frame.drop(index=3) if hole else frame, Roles.from_arguments("t", "y"))
+    assert panel.table[TIME].tolist() == times.tolist()
+    assert panel.table[STEP].tolist() == list(range(12))
+    ahead = future_rows(panel, 3)[TIME].dt.strftime("%m-%d %H").tolist()
+    assert ahead == [f"{day:%m-%d} 00" for day in pd.date_range(days[-1], periods=4)[1:]]
+
+
+def test_rows_ahead_need_not_the_rows_that_are_let_go():
+    times = pd.date_range("2021-07-01", periods=71).tz_localize("America/Santiago", nonexistent="shift_forward")
+    panel = check_frame(pd.DataFrame({"t": times, "y": np.arange(71.0)}), Roles.from_arguments("t", "y"))
+    kept = panel.table.tail(5)  # begins with the shifted day
+    ahead = future_rows(replace(panel, table=kept.assign(**{STEP: range(len(kept))})), 2)[TIME]
+    assert ahead.dt.strftime("%m-%d %H").tolist() == ["09-10 00", "09-11 00"]
+
+
+@pytest.mark.parametrize(
+    ("times", "form"),
+    [([20240130, 20240131, 20240201], "%Y%m%d"), ([202411, 202412, 202501], "%Y%m")],
+)
+def test_dates_written_as_numbers_are_refused(times, form):
+    frame = pd.DataFrame({"t": times, "y": 1.0})
+    with pytest.raises(DataError, match=f"column 't'.*dates written as whole numbers.*{form}.*freq=1"):
+        check_frame(frame, Roles.from_arguments("t", "y"))
+    assert check_frame(frame, Roles.from_arguments("t", "y"), freq=1).table[STEP].iloc[0] == 0
+    check_frame(frame.assign(t=[20240130, 20249999, 20250000]), Roles.from_arguments("t", "y"), freq=1)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [pd.Index(np.arange(60) + (2**63 - 62)), pd.date_range("2262-02-01", periods=69, unit="ns")],
+    ids=["integers", "nanoseconds"],
+)
+def test_times_that_leave_their_types_range_are_refused(times):
+    panel = check_frame(pd.DataFrame({"t": times, "y": 1.0}), Roles.from_arguments("t", "y"))
+    with pytest.raises(DataError, match="times beyond the range of"):
+        future_rows(panel, 9)
+
+
+def test_days_without_an_alias_are_not_taken_for_moved_clocks():
+    days = [day for day in pd.date_range("2024-01-01", periods=200) if day.dayofweek in (0, 2, 4)]
+    assert "clocks change" not in coarse_hint(pd.DatetimeIndex(days))
+    assert "clocks change" in coarse_hint(pd.date_range("2021-03-20", periods=20, tz=BERLIN).tz_convert("UTC"))

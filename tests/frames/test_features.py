@@ -192,7 +192,9 @@ def test_features_come_back_from_json(given):
 
 
 @pytest.mark.parametrize(
-    "given", ["ZZ", "US-ZZ", "XABC", "usa", "", [], {}, 5, True, [1, 2], ["noday"], [None]], ids=str
+    "given",
+    ["ZZ", "US-ZZ", "XABC", "usa", "", [], {}, 5, True, [1, 2], ["noday"], [None], np.array([1, 2]), ["13/04/2024"]],
+    ids=str,
 )
 def test_what_is_no_holidays(given):
     with pytest.raises(SettingsError, match="holidays="):

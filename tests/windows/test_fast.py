@@ -121,6 +121,44 @@ def test_a_collate_function_of_ones_own_gets_samples() -> None:
     assert found[0] == found[1]
 
 
+def test_a_collate_function_may_change_and_reread_samples() -> None:
+    def plus_one(samples: Any) -> Any:
+        for x, _ in samples:
+            x["x_cont"] = x["x_cont"] + 1
+        assert len(samples[:2]) == 2
+        return TimeSeriesDataSet._collate_fn(samples)
+
+    def through_ours(samples: Any) -> Any:
+        for x, _ in samples:
+            x["x_cont"] = x["x_cont"] + 1
+        return FastTimeSeriesDataSet._collate_fn(samples)
+
+    theirs, ours = both(randomize_length=True)
+    assert_same_batches(DataLoader(ours, 16, collate_fn=plus_one), DataLoader(theirs, 16, collate_fn=plus_one))
+    assert_same_batches(DataLoader(ours, 16, collate_fn=through_ours), DataLoader(theirs, 16, collate_fn=plus_one))
+
+
+def test_another_default_precision_changes_nothing() -> None:
+    theirs, ours = both(target_normalizer=EncoderNormalizer(method="robust"), add_target_scales=False)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert_same_batches(ours.to_dataloader(train=False), theirs.to_dataloader(train=False))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_an_index_of_ones_own_is_obeyed(caplog: pytest.LogCaptureFixture) -> None:
+    theirs, ours = both()
+    for data in (theirs, ours):
+        data.index = data.index.assign(note="x").iloc[::-1]
+    assert_same_batches(ours.to_dataloader(train=False), theirs.to_dataloader(train=False))
+    assert "columns of its own" in caplog.text
+    for data in (theirs, ours):
+        data.index = data.index.drop(columns="note")
+        data.index.sort_values("time", inplace=True)
+    assert_same_batches(ours.to_dataloader(train=False), theirs.to_dataloader(train=False))
+
+
 def test_subsets_and_single_samples() -> None:
     theirs, ours = both()
     parts = [Subset(data, [5, 1, 30]) for data in (ours, theirs)]
@@ -202,6 +240,11 @@ class OwnScaler(EncoderNormalizer):
         return self
 
 
+def minus_largest(values: torch.Tensor) -> torch.Tensor:
+    """Not element by element."""
+    return values - values.max()
+
+
 class Negated:
     """Samples of one's own."""
 
@@ -222,6 +265,16 @@ def test_what_cannot_be_gathered_is_read_one_by_one_and_said_once(caplog: pytest
     cases: dict[str, tuple[type, pd.DataFrame, dict[str, Any], str]] = {
         "normaliser": (FastTimeSeriesDataSet, table(), {"target_normalizer": OwnScaler()}, "OwnScaler"),
         "covariate": (FastTimeSeriesDataSet, table(), {"scalers": {"price": OwnScaler()}}, "'price' is a OwnScaler"),
+        "transformation": (
+            FastTimeSeriesDataSet,
+            table(),
+            {
+                "target_normalizer": EncoderNormalizer(
+                    transformation={"forward": minus_largest, "reverse": minus_largest}
+                )
+            },
+            "transformation of its own",
+        ),
         "samples": (Augmented, table(), {}, "__getitem__ of its own"),
         "short": (
             FastTimeSeriesDataSet,

@@ -196,6 +196,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "weights": lambda: {"weight": "w"},
     "weights, lengths vary": lambda: {"weight": "w", **SHORTER},
     "whole weights": lambda: {"weight": "k"},
+    "listed twice": lambda: {"time_varying_known_categoricals": ["c", "shop"]},
     "one group of categories": lambda: {
         "variable_groups": {"colours": ["c", "d"]},
         "time_varying_known_categoricals": ["colours"],
