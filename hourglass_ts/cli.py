@@ -92,6 +92,11 @@ def forecast(
         str | None, typer.Option(metavar="NAME", help="Holidays of a country or an exchange: US, DE-BY, XNYS.")
     ] = None,
     quantiles: Annotated[str | None, typer.Option(metavar="LIST", help="Quantile levels, such as 0.1,0.5,0.9.")] = None,
+    transform: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Before all: log, log1p, yeo-johnson or box-cox; undone at the end."),
+    ] = None,
+    scaler: Annotated[str | None, typer.Option(metavar="NAME", help="Series' own scale: standard or robust.")] = None,
     fill: Annotated[
         str | None, typer.Option(metavar="HOW", help="Fill holes: last, seasonal or a number; else they stay holes.")
     ] = None,
@@ -113,6 +118,8 @@ def forecast(
         freq=freq,
         holidays=holidays,
         quantiles=_parse_quantiles(quantiles),
+        transform=transform,
+        scaler=scaler,
         fill=_number_or_word(fill),
         max_epochs=max_epochs,
         time_budget=time_budget,

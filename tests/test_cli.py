@@ -126,6 +126,12 @@ def test_only_given_settings_are_passed(run, calls, history):
     }
 
 
+def test_transform_and_scaler_reach_the_forecaster(run, calls, history):
+    run(*basic(history), "--transform", "yeo-johnson", "--scaler", "robust")
+    assert calls["settings"]["transform"] == "yeo-johnson"
+    assert calls["settings"]["scaler"] == "robust"
+
+
 @pytest.mark.parametrize(("text", "fill"), [("last", "last"), ("seasonal", "seasonal"), ("-2.5", -2.5), ("0", 0.0)])
 def test_a_filling_is_a_word_or_a_number(run, calls, history, text, fill):
     run(*basic(history), "--fill", text)
