@@ -23,6 +23,7 @@ from hourglass_ts.layers.checks import is_integer, size_problems
 from hourglass_ts.network.network import normalise_problems
 from hourglass_ts.windows.fill import fill_panel, fill_problems, lay_placeholders
 from hourglass_ts.windows.normalise import check_transform, transform_problems
+from hourglass_ts.windows.transforms import TRANSFORMS
 
 
 class HourGlassForecaster(PanelForecaster):
@@ -141,6 +142,7 @@ class HourGlassForecaster(PanelForecaster):
             *_number_problems(self.time_budget, self.learning_rate),
             *_seed_problems(self.seed),
             *fill_problems(self.fill),
+            *_fill_range_problems(self.fill, self.transform),
             *transform_problems(self.transform, self.scaler),
             *normalise_problems(self.normalise),
             *accelerator_problems(self.accelerator),
@@ -189,6 +191,21 @@ class HourGlassForecaster(PanelForecaster):
     def _forecast_panel(self, panel: Panel, codes: np.ndarray, future: pd.DataFrame) -> dict[str, np.ndarray]:
         check_transform(panel, self.transform)
         return self.trained_.forecast(panel, codes, future)
+
+
+def _fill_range_problems(fill: Any, transform: Any) -> list[Problem]:
+    if fill_problems(fill) or transform_problems(transform) or fill is None or isinstance(fill, str):
+        return []
+    above = TRANSFORMS[transform].above
+    if fill > above:
+        return []
+    return [
+        Problem(
+            f"fill={fill!r} with transform={transform!r}",
+            f"a number above {above:g}",
+            "Change the fill or the transform.",
+        )
+    ]
 
 
 def _patch_problems(patch: Any, context: Any) -> list[Problem]:

@@ -205,3 +205,9 @@ def test_the_shortest_trainings_end(steps: int) -> None:
     df = pd.DataFrame({"t": range(80), "y": np.tile([1.0, 2.0, 4.0, 3.0], 20)})
     model = HourGlassForecaster(2, max_epochs=1, steps_per_epoch=steps, progress=False)
     assert len(model.fit(df, time="t", target="y").forecast()) == 2
+
+
+def test_a_filling_that_the_transform_cannot_take_is_named() -> None:
+    df = pd.DataFrame({"t": range(80), "y": 5.0})
+    with pytest.raises(SettingsError, match=r"fill=0 with transform='log'.*a number above 0"):
+        forecaster(transform="log", fill=0).fit(df, time="t", target="y")
