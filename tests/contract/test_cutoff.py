@@ -98,8 +98,9 @@ def stages(frame: pd.DataFrame, transform: str | None, scaler: str | None) -> di
 
 
 def table_bytes(table: pd.DataFrame) -> list[Any]:
+    """Objects and categories by value: their bytes would be addresses."""
     columns = [table.iloc[:, place] for place in range(table.shape[1])]
-    return [c.tolist() if c.dtype == object or c.dtype == "str" else c.to_numpy().tobytes() for c in columns]
+    return [c.to_numpy().tobytes() if c.dtype.kind in "biufM" else c.tolist() for c in columns]
 
 
 def windows_up_to_cutoff(panel: Panel, encoded: pd.DataFrame, encoder: TableEncoder) -> dict[Any, list[bytes]]:
