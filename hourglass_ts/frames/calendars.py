@@ -8,7 +8,7 @@ as much as one.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from math import gcd
@@ -359,8 +359,19 @@ def local_days(times: pd.DatetimeIndex) -> np.ndarray:
 
 def _split(times: pd.DatetimeIndex) -> tuple[np.ndarray, np.ndarray]:
     """Split wall times into days since 1970 and the time of day."""
-    days = local_days(times)
-    return days, times.tz_localize(None).to_numpy() - days.astype("datetime64[D]")
+    wall = times.tz_localize(None).to_numpy()
+    days = wall.astype("datetime64[D]")
+    return days.astype("int64"), wall - days
+
+
+def rows_by_calendar(calendars: Sequence[Calendar], owner: np.ndarray) -> Iterator[tuple[Calendar, np.ndarray]]:
+    """Give each distinct calendar with the rows whose owner (rows,) has it; those without rows are left out."""
+    numbers = {calendar: number for number, calendar in enumerate(dict.fromkeys(calendars))}
+    which = np.array([numbers[calendar] for calendar in calendars])[owner]
+    for calendar, number in numbers.items():
+        rows = np.flatnonzero(which == number)
+        if rows.size:
+            yield calendar, rows
 
 
 def anchor_rows(times: pd.Index, starts: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import MissingExtraError, Problem, SettingsError, raise_problem
-from hourglass_ts.frames.calendars import Calendar, local_days
+from hourglass_ts.frames.calendars import Calendar, local_days, rows_by_calendar
 from hourglass_ts.frames.sessions import exchange_code, known_sessions
 
 FARTHEST = 7  # days; a holiday farther away counts as this far
@@ -145,10 +145,7 @@ def feature_columns(
     """Give every feature's columns at `times`, row by row on the calendar of the row's owner."""
     labels = [label for feature in features for label in feature.labels]
     laid = np.empty((len(labels), len(times)))
-    numbers = {calendar: number for number, calendar in enumerate(dict.fromkeys(calendars))} if features else {}
-    which = np.array([numbers[calendar] for calendar in calendars])[owner] if features else owner
-    for calendar, number in numbers.items():
-        mine = np.flatnonzero(which == number)
+    for calendar, mine in rows_by_calendar(calendars, owner) if features else ():
         values = [feature.values(times[mine], calendar) for feature in features]
         laid[:, mine] = np.concatenate(values, axis=1).T
     return dict(zip(labels, laid, strict=True))
@@ -207,7 +204,7 @@ def _country_days(country: str, first_year: int, last_year: int) -> np.ndarray:
     name, _, subdivision = country.partition("-")
     try:
         table = holidays.country_holidays(name, subdiv=subdivision or None, years=range(first_year, last_year + 1))
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # how that package says that it does not know a place
         problem = Problem(
             f"holidays={country!r} ({error})",
             "a country or subdivision that the package holidays knows",

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
-from hourglass_ts.frames.calendars import Calendar, anchor_rows
+from hourglass_ts.frames.calendars import Calendar, anchor_rows, rows_by_calendar
 from hourglass_ts.frames.features import TimeFeature, feature_columns, label_problems
 from hourglass_ts.frames.reading import Rows, align_times, read_covariate, read_rows
 from hourglass_ts.frames.roles import OBSERVED, STEP, TIME, UNIT, VALUE, Roles, Source, resolve
@@ -173,14 +173,10 @@ def _times(rows: Rows, layout: _Layout, unit: np.ndarray, step: np.ndarray, n_ta
 
 def times_at(calendars: tuple[Calendar, ...], owner: np.ndarray, anchors: pd.Index, steps: np.ndarray) -> pd.Index:
     """Give the times `steps` after `anchors`, row by row, on the calendar of each row's owner."""
-    numbers = {calendar: number for number, calendar in enumerate(dict.fromkeys(calendars))}
-    which = np.array([numbers[calendar] for calendar in calendars])[owner]
     order, parts = [], []
-    for calendar, number in numbers.items():
-        mine = np.flatnonzero(which == number)
-        if mine.size:
-            order.append(mine)
-            parts.append(calendar.at(anchors[mine], steps[mine]))
+    for calendar, mine in rows_by_calendar(calendars, owner):
+        order.append(mine)
+        parts.append(calendar.at(anchors[mine], steps[mine]))
     joined = parts[0].append(parts[1:])
     return joined[np.argsort(np.concatenate(order))]
 

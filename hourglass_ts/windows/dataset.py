@@ -26,7 +26,7 @@ from hourglass_ts.windows.gather import gather
 from hourglass_ts.windows.index import COLUMNS, WindowLengths, find_windows, last_windows, step_range
 from hourglass_ts.windows.labels import distinct_labels, share_labels
 from hourglass_ts.windows.parcel import Parcel
-from hourglass_ts.windows.plan import CannotGatherError, Plan
+from hourglass_ts.windows.plan import CannotGatherError, Plan, goes_on
 
 log = logging.getLogger(__name__)
 
@@ -242,8 +242,6 @@ def _reaches_back(dataset: TimeSeriesDataSet, full_length: int) -> np.ndarray:
     Upstream also cuts the last window of every series shorter and shorter from the left: the same targets over and
     over, which would outweigh all others where the validation tail is short.
     """
-    groups = dataset.data["groups"].numpy()
-    is_first = np.ones(len(groups), dtype=bool)
-    is_first[1:] = (groups[1:] != groups[:-1]).any(axis=1)
+    is_first = np.append(True, ~goes_on(dataset).numpy())
     index = dataset.index
     return is_first[index["index_start"].to_numpy()] | (index["sequence_length"].to_numpy() == full_length)

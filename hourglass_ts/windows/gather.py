@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributions import Beta
 
 from hourglass_ts.windows.exact import MOST_STEPS, deviations, lines, means
-from hourglass_ts.windows.plan import CannotGatherError, GroupScales, Plan
+from hourglass_ts.windows.plan import CannotGatherError, GroupScales, Plan, goes_on
 
 Batch = tuple[dict[str, Any], tuple[Any, Any]]
 
@@ -299,7 +299,7 @@ def _target_scale(
         return torch.stack([normalizer.get_parameters()] * len(start))
     scales = plan.group_scales.get(id(normalizer))
     if scales is None or scales.norm is not normalizer.norm_:
-        n_series = int((groups[1:] != groups[:-1]).any(dim=1).sum()) + 1
+        n_series = int((~goes_on(dataset)).sum()) + 1
         scales = GroupScales(normalizer.norm_, np.zeros((n_series, 2), np.float32), np.zeros(n_series, dtype=bool))
         plan.group_scales[id(normalizer)] = scales
     for place in np.flatnonzero(~scales.known[series]):

@@ -5,7 +5,9 @@ torch hands every tensor over as a file of its own, with a greeting between the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,28 +28,38 @@ class Parcel:
         self.batch = batch
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        parts: list[Tensor] = []
-        layout = _apply(self.batch, Tensor, lambda part: _Place(parts, part))
-        flat = torch.empty(sum(_room(part) for part in parts), dtype=torch.uint8)
-        offset = 0
-        for part in parts:
-            _view(flat, offset, part.dtype, part.shape).copy_(part)
-            offset += _room(part)
+        size, places = 0, []
+
+        def place(part: Tensor) -> _Place:
+            nonlocal size
+            places.append((_Place(size, part.dtype, tuple(part.shape)), part))
+            size += -(-part.element_size() * part.numel() // ALIGNMENT) * ALIGNMENT
+            return places[-1][0]
+
+        layout = _apply(self.batch, Tensor, place)
+        flat = torch.empty(size, dtype=torch.uint8)
+        for where, part in places:
+            where.view(flat).copy_(part)
         return _unpack, (flat.numpy() if len(flat) <= MOST_BY_PIPE else flat, layout)
 
 
+@dataclass(frozen=True)
 class _Place:
-    """Where in the one tensor a part lies."""
+    """Where in the one piece a part lies, and what it is."""
 
-    def __init__(self, parts: list[Tensor], part: Tensor) -> None:
-        self.offset = sum(_room(other) for other in parts)
-        self.dtype, self.shape = part.dtype, tuple(part.shape)
-        parts.append(part)
+    offset: int
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    def view(self, flat: Tensor) -> Tensor:
+        """The part itself, in the memory of `flat`."""
+        size = self.dtype.itemsize * math.prod(self.shape)
+        return flat[self.offset : self.offset + size].view(self.dtype).view(self.shape)
 
 
 def _unpack(sent: np.ndarray | Tensor, layout: Any) -> Any:
     flat = torch.as_tensor(sent)
-    return _apply(layout, _Place, lambda place: _view(flat, place.offset, place.dtype, place.shape))
+    return _apply(layout, _Place, lambda place: place.view(flat))
 
 
 def _apply(value: Any, leaf: type, change: Callable[[Any], Any]) -> Any:
@@ -59,12 +71,3 @@ def _apply(value: Any, leaf: type, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_apply(part, leaf, change) for part in value)
     return value
-
-
-def _view(flat: Tensor, offset: int, dtype: torch.dtype, shape: Any) -> Tensor:
-    size = dtype.itemsize * torch.Size(shape).numel()
-    return flat[offset : offset + size].view(dtype).view(shape)
-
-
-def _room(part: Tensor) -> int:
-    return -(-part.element_size() * part.numel() // ALIGNMENT) * ALIGNMENT

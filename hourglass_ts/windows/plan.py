@@ -150,21 +150,26 @@ def _refusal(dataset: TimeSeriesDataSet) -> str | None:
             for name in (f"{target}_center", f"{target}_scale"):
                 if type(dataset.get_transformer(name)) not in SCALERS:
                     return f"the scaler of {name!r} is not one of scikit-learn's"
-    time, groups = dataset.data["time"], dataset.data["groups"]
-    if ((time[1:] <= time[:-1]) & (groups[1:] == groups[:-1]).all(dim=1)).any():
+    time = dataset.data["time"]
+    if ((time[1:] <= time[:-1]) & goes_on(dataset)).any():
         return "a series holds a time twice"
     if int(_steps(dataset).sum()) > MOST_PLACES * len(time):
         return f"more than {MOST_PLACES - 1} of {MOST_PLACES} times are missing"
     return None
 
 
+def goes_on(dataset: TimeSeriesDataSet) -> Tensor:
+    """(n - 1,) bool: whether the row after each but the last is of the same series."""
+    groups = dataset.data["groups"]
+    return (groups[1:] == groups[:-1]).all(dim=1)
+
+
 def _steps(dataset: TimeSeriesDataSet) -> Tensor:
     """(n,) steps from each row to the next of its series; as many as a window has at most, and 1 from the last row."""
-    time, groups = dataset.data["time"], dataset.data["groups"]
+    time = dataset.data["time"]
     steps = torch.ones_like(time)
-    goes_on = (groups[1:] == groups[:-1]).all(dim=1)
     longest = dataset.max_encoder_length + dataset.max_prediction_length
-    steps[:-1] = torch.where(goes_on, (time[1:] - time[:-1]).clamp(max=longest), 1)
+    steps[:-1] = torch.where(goes_on(dataset), (time[1:] - time[:-1]).clamp(max=longest), 1)
     return steps
 
 

@@ -83,6 +83,7 @@ def test_aliases_mean_the_same_exchange(alias, code):
     assert Calendar.from_freq(alias, NEW_YORK) == Calendar("sessions", code, NEW_YORK)
 
 
+# Each looks like a code or an alias of an exchange, and is none.
 @pytest.mark.parametrize("name", ["XXXX", "xnys", "NYSEX", "BMEE", "24/6"])
 def test_other_names_are_refused(name):
     with pytest.raises(SettingsError, match="XNYS"):

@@ -249,7 +249,7 @@ class Negated:
     """Samples of one's own."""
 
     def __getitem__(self, idx: int) -> Any:
-        x, y = super().__getitem__(idx)  # type: ignore[misc]
+        x, y = super().__getitem__(idx)
         return {**x, "x_cont": -x["x_cont"]}, y
 
 
