@@ -21,7 +21,7 @@ from common import Report, arguments, table
 from hourglass_ts.forecast.baselines import Naive, RidgeFloor
 from hourglass_ts.forecaster import HourGlassForecaster
 from hourglass_ts.frames.registry import dataset_info, dataset_path, load_dataset
-from hourglass_ts.metrics import mase, owa, smape
+from hourglass_ts.metrics.points import mase, owa, smape
 from hourglass_ts.network.floor import LinearFloor, Stretch
 
 M4_HORIZON, M4_CONTEXT = 13, 52

@@ -9,6 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hourglass_ts.evaluate.backtest import backtest
+    from hourglass_ts.evaluate.explain import explain
+    from hourglass_ts.evaluate.leakage import audit, audit_function
+    from hourglass_ts.evaluate.leaks.datasets import audit_dataset
+    from hourglass_ts.evaluate.leaks.encoders import audit_encoder
+    from hourglass_ts.evaluate.leaks.networks import audit_network
+    from hourglass_ts.evaluate.leaks.result import AuditResult
+    from hourglass_ts.evaluate.result import Backtest
+    from hourglass_ts.forecast.baselines import Drift, EWMAWalk, Naive, RidgeFloor, SeasonalNaive
+    from hourglass_ts.forecast.climatology import Climatology
+    from hourglass_ts.forecast.conformal import ConformalForecaster
+    from hourglass_ts.forecast.ensemble import OriginEnsemble
     from hourglass_ts.forecaster import HourGlassForecaster
     from hourglass_ts.frames.registry import list_datasets, load_dataset
     from hourglass_ts.layers.hourglass import HourGlass
@@ -24,7 +36,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AttentionBasedShortening",
     "AttentionBasedUpSampling",
+    "AuditResult",
     "AvgPoolShortening",
+    "Backtest",
+    "Climatology",
+    "ConformalForecaster",
+    "Drift",
+    "EWMAWalk",
     "FastTimeSeriesDataSet",
     "HourGlass",
     "HourGlassForecaster",
@@ -32,9 +50,20 @@ __all__ = [
     "HourGlassModel_pkg",
     "LinearPoolingShortening",
     "LinearUpSampling",
+    "Naive",
     "NaiveUpSampling",
+    "OriginEnsemble",
+    "RidgeFloor",
+    "SeasonalNaive",
     "ShiftRight",
     "__version__",
+    "audit",
+    "audit_dataset",
+    "audit_encoder",
+    "audit_function",
+    "audit_network",
+    "backtest",
+    "explain",
     "list_datasets",
     "load_dataset",
 ]
@@ -42,7 +71,13 @@ __all__ = [
 _MODULE_OF = {
     "AttentionBasedShortening": "hourglass_ts.layers.shortening",
     "AttentionBasedUpSampling": "hourglass_ts.layers.upsampling",
+    "AuditResult": "hourglass_ts.evaluate.leaks.result",
     "AvgPoolShortening": "hourglass_ts.layers.shortening",
+    "Backtest": "hourglass_ts.evaluate.result",
+    "Climatology": "hourglass_ts.forecast.climatology",
+    "ConformalForecaster": "hourglass_ts.forecast.conformal",
+    "Drift": "hourglass_ts.forecast.baselines",
+    "EWMAWalk": "hourglass_ts.forecast.baselines",
     "FastTimeSeriesDataSet": "hourglass_ts.windows.dataset",
     "HourGlass": "hourglass_ts.layers.hourglass",
     "HourGlassForecaster": "hourglass_ts.forecaster",
@@ -50,8 +85,19 @@ _MODULE_OF = {
     "HourGlassModel_pkg": "hourglass_ts.model._model_pkg",
     "LinearPoolingShortening": "hourglass_ts.layers.shortening",
     "LinearUpSampling": "hourglass_ts.layers.upsampling",
+    "Naive": "hourglass_ts.forecast.baselines",
     "NaiveUpSampling": "hourglass_ts.layers.upsampling",
+    "OriginEnsemble": "hourglass_ts.forecast.ensemble",
+    "RidgeFloor": "hourglass_ts.forecast.baselines",
+    "SeasonalNaive": "hourglass_ts.forecast.baselines",
     "ShiftRight": "hourglass_ts.layers.shift",
+    "audit": "hourglass_ts.evaluate.leakage",
+    "audit_dataset": "hourglass_ts.evaluate.leaks.datasets",
+    "audit_encoder": "hourglass_ts.evaluate.leaks.encoders",
+    "audit_function": "hourglass_ts.evaluate.leakage",
+    "audit_network": "hourglass_ts.evaluate.leaks.networks",
+    "backtest": "hourglass_ts.evaluate.backtest",
+    "explain": "hourglass_ts.evaluate.explain",
     "list_datasets": "hourglass_ts.frames.registry",
     "load_dataset": "hourglass_ts.frames.registry",
 }

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from hourglass_ts.evaluate.backtest import rolling_forecasts, scores
-from hourglass_ts.forecast.baselines import Naive, RidgeFloor, SeasonalNaive
 from hourglass_ts.forecaster import HourGlassForecaster
 from hourglass_ts.frames.registry import dataset_info, load_dataset
 from hourglass_ts.report.figures import plot_forecast, save_figure
@@ -65,7 +63,7 @@ EXAMPLES = (
 
 
 def run(directory: Path) -> None:
-    """Fit, score and draw every example; tables go to the screen, pictures and forecasts into `directory`."""
+    """Fit, score and draw every example; tables go to the screen, pictures, forecasts and reports into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     console = Console()
     for example in EXAMPLES:
@@ -75,15 +73,13 @@ def run(directory: Path) -> None:
 def run_example(example: Example, directory: Path, console: Console) -> pd.DataFrame:
     """Show one example; returns the scores on the held-out stretch."""
     info = dataset_info(example.name)
-    roles: dict[str, Any] = {"time": info.time, "target": info.target, "series": info.series}
     df = load_dataset(example.name)
     times = pd.Index(df[info.time].unique()).sort_values()
     origins = times[-example.held_out - 1 : -example.horizon : example.stride]
-    training = df[df[info.time] <= origins[0]]
 
     console.rule(example.heading)
-    console.print(f"Fitting on {len(training):,} rows up to {origins[0]:%Y-%m-%d} …")
-    model = HourGlassForecaster(
+    console.print(f"Fitting on the rows up to {origins[0]:%Y-%m-%d}, forecasting from {len(origins)} origins …")
+    template = HourGlassForecaster(
         horizon=example.horizon,
         context=example.context,
         quantiles=LEVELS,
@@ -92,20 +88,29 @@ def run_example(example: Example, directory: Path, console: Console) -> pd.DataF
         d_ff=64,
         max_epochs=6,
         steps_per_epoch=60,
-        progress=console.is_terminal,
-    ).fit(training, **roles, past=example.past)
-    models = {
-        "HourGlassForecaster": model,
-        "naive": Naive(example.horizon).fit(training, **roles),
-        "seasonal naive": SeasonalNaive(example.horizon, example.season).fit(training, **roles),
-        "ridge floor": RidgeFloor(example.horizon, example.context, transform=example.transform).fit(training, **roles),
-    }
-    forecasts = rolling_forecasts(models, df, origins, **roles)
-    table = scores(forecasts, training, **roles, season=example.season)
-    _print_scores(console, table, example, len(origins))
+    )
+    with tempfile.TemporaryDirectory() as kept:
+        result = template.backtest(
+            df,
+            time=info.time,
+            target=info.target,
+            series=info.series,
+            past=list(example.past),
+            folds=origins,
+            stride=example.stride,
+            season=example.season,
+            folder=kept,
+            progress=console.is_terminal,
+        )
+        model = HourGlassForecaster.load(Path(kept) / "fits" / "HourGlassForecaster-0")
+    _print_scores(console, result.scores, example, len(origins))
+    for sentence in result.summary:
+        console.print(sentence)
     console.print(f"The network's share of the forecast is {model.share_:.2f}; the rest is the linear floor.")
     for note in model.notes_:
         console.print(f"[dim]{note}[/dim]")
+    page = result.to_html(directory / f"{example.name}.html", title=example.heading, unit=example.unit)
+    console.print(f"Report: {page}")
 
     future = model.forecast(df)
     console.print(_table(f"The next {example.horizon} steps ({example.unit})", future))
@@ -119,12 +124,13 @@ def run_example(example: Example, directory: Path, console: Console) -> pd.DataF
         title=example.heading,
     )
     console.print(f"Picture: {save_figure(picture, directory / f'{example.name}.png')}\n")
-    return table
+    return result.scores
 
 
 def _print_scores(console: Console, table: pd.DataFrame, example: Example, n_origins: int) -> None:
     caption = f"held-out last stretch, {n_origins} origins, {example.horizon} steps each; MAE in {example.unit}"
-    console.print(_table(caption, table.sort_values("MASE")))
+    shown = ["model", "MAE", "MASE", "coverage 80 %"]
+    console.print(_table(caption, table.sort_values("MASE")[shown]))
 
 
 def _table(caption: str, frame: pd.DataFrame) -> Table:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,22 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import Problem
-from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, quantile_names, recent_rows
-from hourglass_ts.forecast.protocol import PanelForecaster, count_problems
+from hourglass_ts.evaluate.backtest import backtest
+from hourglass_ts.evaluate.explain import Explanation, explain
+from hourglass_ts.evaluate.leakage import audit
+from hourglass_ts.evaluate.leaks.result import AuditResult
+from hourglass_ts.evaluate.result import Backtest
+from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
+from hourglass_ts.forecast.neural import TrainedHourGlass, recent_rows
+from hourglass_ts.forecast.plan import WindowPlan
+from hourglass_ts.forecast.protocol import PanelForecaster
+from hourglass_ts.forecast.rolling import new_copy
 from hourglass_ts.forecast.storage import load_model, save_model
 from hourglass_ts.forecast.training import TrainingSettings, accelerator_problems
 from hourglass_ts.frames.features import TimeFeature, holiday_features
+from hourglass_ts.frames.origins import View
 from hourglass_ts.frames.schema import STEP, UNIT, Panel
+from hourglass_ts.frames.vintages import Vintages
 from hourglass_ts.layers.attention import layer_problems
 from hourglass_ts.layers.checks import is_integer, size_problems
 from hourglass_ts.network.network import normalise_problems
@@ -110,6 +120,48 @@ class HourGlassForecaster(PanelForecaster):
         self.steps_per_epoch = steps_per_epoch
         self.holidays = holidays
 
+    def backtest(
+        self, df: pd.DataFrame, *, folds: int | Sequence[Any] = 8, time: Any = None, target: Any = None, **options: Any
+    ) -> Backtest:
+        """Score copies of this forecaster over the origins of a held-out last stretch, with baselines beside them.
+
+        Args:
+            df, time, target, …: as in `fit`; without time and target the roles of an earlier `fit` stand.
+            folds: how many origins, the last one a horizon before the end of the data; or the origins themselves.
+            options: series, known, past and static columns, and all that `hourglass_ts.backtest` takes.
+        """
+        roles = self._roles_or_fitted(time, target, options)
+        return backtest({type(self).__name__: self}, df, folds=folds, **{"freq": self.freq, **roles, **options})
+
+    def audit(self, df: pd.DataFrame, *, time: Any = None, target: Any = None, **options: Any) -> AuditResult:
+        """Look for leaks of the future in the columns of `df` and in copies of this forecaster that are fitted on it.
+
+        Args:
+            df, time, target, …: as in `fit`; without time and target the roles of an earlier `fit` stand.
+            options: series, known, past and static columns, and all that `hourglass_ts.audit` takes.
+        """
+        return audit(new_copy(self), df, **self._roles_or_fitted(time, target, options), **options)
+
+    def explain(self, df: pd.DataFrame, origins: Sequence[Any] | None = None, **options: Any) -> Explanation:
+        """What the forecasts are made of: shares of floor and network, levels, covariates, attention over time.
+
+        Args:
+            df: rows of fitted series, best such as were not fitted on.
+            origins: times to forecast from; None takes up to 100, the last that have a horizon of values after them.
+            options: `seed` and `repeats` of the exchanges behind the covariates' importance.
+        """
+        return explain(self, df, origins, **options)
+
+    def _roles_or_fitted(self, time: Any, target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The roles of columns: as given, or those of `fit` where neither time nor target is."""
+        if time is not None or target is not None or not hasattr(self, "roles_"):
+            return {"time": time, "target": target}
+        fitted = {name: part for name, part in asdict(self.roles_).items() if part not in ((), None)}
+        listed = {
+            name: list(part) if isinstance(part, tuple) and name != "time" else part for name, part in fitted.items()
+        }
+        return {name: part for name, part in listed.items() if name not in options}
+
     @property
     def share_(self) -> float:
         """The network's share of the forecast, fitted on validation: 0 leaves the floor, 1 takes all of it."""
@@ -138,7 +190,7 @@ class HourGlassForecaster(PanelForecaster):
             *_patch_problems(self.patch, self.context),
             *layer_problems(self.d_model, self.n_heads, self.d_ff, self.dropout, None, "rotary", "layer"),
             *_factor_problems(self.shortening_factors),
-            *_quantile_problems(self.quantiles),
+            *quantile_problems(self.quantiles),
             *_number_problems(self.time_budget, self.learning_rate),
             *_seed_problems(self.seed),
             *fill_problems(self.fill),
@@ -192,6 +244,25 @@ class HourGlassForecaster(PanelForecaster):
         check_transform(panel, self.transform)
         return self.trained_.forecast(panel, codes, future)
 
+    def _forecast_views(
+        self, views: Sequence[View], codes: np.ndarray, vintages: Vintages | None
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """All at once, but for views that need other rows than the panel's own."""
+        inside = [vintages is None and view.is_whole and view.goes_on(self.horizon_) for view in views]
+        together = iter(self._forecast_within([view for view, easy in zip(views, inside, strict=True) if easy], codes))
+        for view, easy in zip(views, inside, strict=True):
+            yield next(together) if easy else next(iter(super()._forecast_views([view], codes, vintages)))
+
+    def _forecast_within(self, views: Sequence[View], codes: np.ndarray) -> list[dict[str, np.ndarray]]:
+        if not views:
+            return []
+        panel = self._prepare(views[0].panel)
+        check_transform(panel, self.transform)
+        unit, row = (np.concatenate([getattr(view, name) for view in views]) for name in ("units", "ends"))
+        columns = self.trained_.forecast_within(panel, codes, unit, row)
+        parts = np.split(np.arange(len(unit)), np.cumsum([len(view.units) for view in views])[:-1])
+        return [{name: column[part] for name, column in columns.items()} for part in parts]
+
 
 def _fill_range_problems(fill: Any, transform: Any) -> list[Problem]:
     if fill_problems(fill) or transform_problems(transform) or fill is None or isinstance(fill, str):
@@ -222,16 +293,6 @@ def _factor_problems(factors: Any) -> list[Problem]:
         Problem(
             f"shortening_factors={factors!r}", "a list of integers of 1 or more", "Pass for example [2, 2], or [1]."
         )
-    ]
-
-
-def _quantile_problems(quantiles: Any) -> list[Problem]:
-    levels: list[Any] = list(quantiles) if isinstance(quantiles, (list, tuple, np.ndarray)) else [None]
-    inside = all(isinstance(level, (float, np.floating)) and 0 < level < 1 for level in levels)
-    if inside and len(set(quantile_names(levels))) == len(levels):
-        return []
-    return [
-        Problem(f"quantiles={quantiles!r}", "different numbers between 0 and 1", "Pass for example (0.1, 0.5, 0.9).")
     ]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass_ts import cli
+from hourglass_ts.cli import main as cli
 from hourglass_ts.errors import DataError
 from hourglass_ts.frames.files import read_table
 
@@ -382,7 +382,7 @@ def test_help_imports_nothing_heavy(arguments):
     code = f"""
 import sys
 sys.argv = ["hourglass-ts", *{arguments}]
-from hourglass_ts.cli import main
+from hourglass_ts.cli.main import main
 try:
     main()
 finally:

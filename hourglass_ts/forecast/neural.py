@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,74 +15,16 @@ from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.metrics import MAE, QuantileLoss
 from torch.utils.data import DataLoader, RandomSampler
 
-from hourglass_ts.errors import DataError, Problem, raise_problems
+from hourglass_ts.forecast.checks import quantile_names
+from hourglass_ts.forecast.plan import WindowPlan, unit_lengths
 from hourglass_ts.forecast.training import TrainingSettings, quiet, seeded, train
-from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, Panel, unit_names
+from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, Panel
 from hourglass_ts.model._model import HourGlassModel
 from hourglass_ts.windows.dataset import window_dataset
 from hourglass_ts.windows.encode import FLAG, TableEncoder, aligned_time
 
-MAX_CONTEXT = 512
-VALIDATION_SHARE, VALIDATION_HORIZONS, VALIDATION_WINDOWS = 0.2, 50, 250
 MAX_VALIDATION_WINDOWS = 4096
 BATCH_SIZE = 256
-N_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class WindowPlan:
-    """Lengths in steps: of a window's context and horizon, of the shortest context used, and of the validation tail."""
-
-    context: int
-    horizon: int
-    min_context: int
-    validation: int
-
-    @classmethod
-    def of(cls, panel: Panel, horizon: int, context: int | None) -> WindowPlan:
-        """Choose what is not given: eight seasons or two horizons of context, as the series allow.
-
-        The tail holds 50 horizons, or 250 over all series together; at most a fifth of a typical series, at least one.
-        """
-        lengths = unit_lengths(panel)
-        typical = int(np.median(lengths))
-        if context is None:
-            season = int(np.median([calendar.season_length for calendar in panel.calendars]))
-            wanted = min(MAX_CONTEXT, max(2 * horizon, 8 * season))
-            context = max(1, min(wanted, typical // 4))
-        min_context = max(1, min(context, horizon, context // 2))
-        enough = horizon * min(VALIDATION_HORIZONS, math.ceil(VALIDATION_WINDOWS / len(lengths)))
-        validation = max(horizon, min(enough, int(VALIDATION_SHARE * typical)))
-        return cls(
-            context, horizon, min_context, min(validation, max(horizon, int(lengths.max()) - min_context - horizon))
-        )
-
-    def check(self, panel: Panel) -> None:
-        """Raise a DataError for series shorter than one window, and where no series leaves a validation tail."""
-        lengths = unit_lengths(panel)
-        one_window = self.min_context + self.horizon
-        short = np.flatnonzero(lengths < one_window)
-        problems = []
-        if len(short):
-            names = [name or "the series" for name in unit_names(panel.keys, panel.roles, short[:N_SHOWN])]
-            listed = ", ".join(f"{name} ({lengths[unit]} steps)" for name, unit in zip(names, short, strict=False))
-            more = f" and {len(short) - N_SHOWN} more" if len(short) > N_SHOWN else ""
-            problems.append(
-                Problem(
-                    f"{len(short)} series shorter than one window: {listed}{more}",
-                    f"{one_window} steps or more ({self.min_context} of context and {self.horizon} of horizon)",
-                    "Leave them out, or pass a shorter horizon or context.",
-                )
-            )
-        elif lengths.max() < one_window + self.horizon:
-            problems.append(
-                Problem(
-                    f"{lengths.max()} steps in the longest series",
-                    f"{one_window + self.horizon} or more: one window to learn from and a horizon to validate on",
-                    "Bring more history, or pass a shorter horizon or context.",
-                )
-            )
-        raise_problems(DataError, problems)
 
 
 @dataclass
@@ -150,8 +92,46 @@ class TrainedHourGlass:
         table = pd.concat([recent, ahead]).sort_values([UNIT, STEP], ignore_index=True)
         time_idx = aligned_time(table, lengths - 1, int(lengths.max()))
         frame = self.encoder.frame(table, codes, time_idx)
-        dataset = _Windows(self.encoder, self.plan, self.n_series).cut(frame, last_window_only=True)
-        scaled = self._scaled_forecasts(dataset)[codes]
+        dataset = _Windows(self.encoder, self.plan, self.n_series).cut(frame, min_context=1, last_window_only=True)
+        scaled = np.full((self.n_series, self.plan.horizon, 1 + len(self.quantiles)), np.nan)
+        for series, values in self._scaled_forecasts(dataset):
+            scaled[series] = values
+        return self._columns(scaled[codes], codes)
+
+    def forecast_within(
+        self, panel: Panel, codes: np.ndarray, unit: np.ndarray, row: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Columns `forecast` and `q…`, each (n, horizon), from rows (n,) inside units (n,) of the panel's table.
+
+        All rows of the horizon must be there: what they hold of the known covariates is read, and nothing else.
+        """
+        dataset, window = self.windows_within(panel, codes, unit, row)
+        scaled = np.concatenate([values for _, values in self._scaled_forecasts(dataset)])
+        return self._columns(scaled[window], codes[unit])
+
+    def windows_within(
+        self, panel: Panel, codes: np.ndarray, unit: np.ndarray, row: np.ndarray
+    ) -> tuple[TimeSeriesDataSet, np.ndarray]:
+        """The windows whose contexts end at rows (n,) inside units (n,), each once, and the window (n,) of each row."""
+        lengths = unit_lengths(panel)
+        longest = int(lengths.max())
+        time_idx = aligned_time(panel.table, lengths - 1, longest)
+        is_fitted = codes[panel.table[UNIT].to_numpy()] >= 0
+        frame = self.encoder.frame(panel.table, codes, time_idx)[is_fitted]
+        wanted = pd.MultiIndex.from_arrays([codes[unit], time_idx[row]])
+        windows = _Windows(self.encoder, self.plan, self.n_series)
+        dataset = windows.cut(frame, min_context=1, first_target=int(time_idx[row].min()) + 1)
+        data = dataset.data
+        ends = dataset.index["index_end"].to_numpy(copy=True)
+        made = pd.MultiIndex.from_arrays(
+            [data["groups"][ends, 0].numpy(), data["time"][ends].numpy() - self.plan.horizon]
+        )
+        places, window = np.unique(made.get_indexer(wanted), return_inverse=True)
+        dataset.index = dataset.index.iloc[places].reset_index(drop=True)
+        return dataset, window
+
+    def _columns(self, scaled: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+        """Forecasts (n, horizon, 1 + n_quantiles) of the series `codes` (n,) in the target's unit, by column."""
         self._tell_of_range(scaled, codes)
         values = self.encoder.scaler.invert(scaled, codes)
         columns = {"forecast": values[..., 0]}
@@ -167,9 +147,8 @@ class TrainedHourGlass:
                 stacklevel=2,
             )
 
-    def _scaled_forecasts(self, dataset: TimeSeriesDataSet) -> np.ndarray:
-        """(n_series, horizon, 1 + n_quantiles), NaN for series without a window: the point forecast, then quantiles."""
-        scaled = np.full((self.n_series, self.plan.horizon, 1 + len(self.quantiles)), np.nan)
+    def _scaled_forecasts(self, dataset: TimeSeriesDataSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For every batch: series (n,), and point forecast and quantiles (n, horizon, 1 + n_quantiles)."""
         with torch.no_grad(), seeded(0):  # a loader draws a number, even in order
             for x, _ in dataset.to_dataloader(train=False, batch_size=BATCH_SIZE):
                 out = self.model(x)
@@ -177,8 +156,7 @@ class TrainedHourGlass:
                 quantiles = (
                     self.model.to_quantiles(out)[..., : len(self.quantiles)] if self.quantiles else point[..., :0]
                 )
-                scaled[x["groups"][:, 0].numpy()] = torch.cat([point, quantiles], dim=-1).numpy()
-        return scaled
+                yield x["groups"][:, 0].numpy(), torch.cat([point, quantiles], dim=-1).numpy()
 
 
 @dataclass(frozen=True)
@@ -187,14 +165,14 @@ class _Windows:
     plan: WindowPlan
     n_series: int
 
-    def cut(self, frame: pd.DataFrame, **which: Any) -> TimeSeriesDataSet:
+    def cut(self, frame: pd.DataFrame, min_context: int | None = None, **which: Any) -> TimeSeriesDataSet:
         return window_dataset(
             frame,
             self.encoder,
             n_series=self.n_series,
             context=self.plan.context,
             horizon=self.plan.horizon,
-            min_context=1 if which.get("last_window_only") else self.plan.min_context,
+            min_context=min_context or self.plan.min_context,
             **which,
         )
 
@@ -210,16 +188,6 @@ def new_model(
         return HourGlassModel.from_dataset(
             dataset, loss=loss, observed_real=FLAG, window_weights=True, one_cycle=True, **network
         )
-
-
-def quantile_names(levels: Iterable[float]) -> list[str]:
-    """The columns of quantile forecasts: 0.1 is `q0.1`."""
-    return [f"q{level:g}" for level in levels]
-
-
-def unit_lengths(panel: Panel) -> np.ndarray:
-    """Steps of every unit, holes included."""
-    return np.bincount(panel.table[UNIT].to_numpy(), minlength=len(panel.keys))
 
 
 def _ahead(lengths: np.ndarray, horizon: int, future: pd.DataFrame, recent: pd.DataFrame) -> pd.DataFrame:

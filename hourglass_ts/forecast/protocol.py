@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -11,8 +11,12 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from hourglass_ts.errors import DataError, NotFittedError, Problem, SettingsError, raise_problem, raise_problems
+from hourglass_ts.forecast.checks import count_problems
+from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import TimeFeature
+from hourglass_ts.frames.origins import View, view_from
 from hourglass_ts.frames.schema import TIME, UNIT, Panel, Roles, check_frame, future_rows, unit_names
+from hourglass_ts.frames.vintages import Vintages
 
 Self = TypeVar("Self", bound="PanelForecaster")
 
@@ -24,7 +28,12 @@ class Forecaster(Protocol):
         """Learn from a frame; return self."""
 
     def forecast(self, df: pd.DataFrame | None = None, *, known: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Forecast the steps after the last observed time of each series, as a long frame with a `forecast` column."""
+        """Forecast the steps after the last observed time of each series, as a long frame.
+
+        df: the history to forecast from; None takes that of `fit`.  known: future rows of the known columns; left out
+        where there are none.  The frame has the series columns, the time column, `target` where there are several,
+        `forecast`, and quantiles as `q0.1` … where the model has them.
+        """
 
 
 class PanelForecaster(BaseEstimator):
@@ -100,10 +109,68 @@ class PanelForecaster(BaseEstimator):
         else:
             panel = self._prepare(check_frame(df, self.roles_, self._fitted_freq(), self.history_.features))
             codes = self._codes(panel)
+            self._check_fitted_on(panel, codes)
             self._check_calendars(panel, codes)
         future = future_rows(panel, steps, known)
         values = self._forecast_panel(panel, codes, future)
-        return self._frame(panel, future, values, steps)
+        return self._frame(panel.keys, future, values, steps)
+
+    def forecast_from(
+        self,
+        df: pd.DataFrame,
+        origins: Sequence[Any],
+        *,
+        vintages: Vintages | None = None,
+        starts: Sequence[Any] | None = None,
+    ) -> pd.DataFrame:
+        """Forecast from every origin as `forecast` would at that time; nothing is fitted again.
+
+        Args:
+            df: a frame that goes on after the origins. A forecast sees its rows up to the origin, and after it those
+                of the known columns alone. Left out are series that were not fitted, that have no row by then, or no
+                known values.
+            origins: times.  vintages: the known columns as they were issued.
+            starts: the first time in view, for every origin; None shows all history.
+
+        Returns:
+            `forecast`'s frame with `origin` and `lead` (1 is the step after the series' last observation in view).
+        """
+        self._check_fitted()
+        panel = check_frame(df, self.roles_, self._fitted_freq(), self.history_.features)
+        raise_problems(DataError, _clashes(panel, ("origin", "lead", *self._output_names())))
+        codes = self._codes(panel)
+        self._check_calendars(panel, codes)
+        if vintages is not None:
+            vintages.check(panel.given_roles.known, pd.Index(panel.table[TIME]))
+        looks = [
+            view_from(panel, origin, self.horizon_, among=codes >= 0, given_known=vintages is not None, start=start)
+            for origin, start in zip(origins, starts or [None] * len(origins), strict=True)
+        ]
+        views = [view for view in looks if len(view.units)]
+        parts = []
+        for view, values in zip(views, self._forecast_views(views, codes, vintages), strict=True):
+            known = None if vintages is None else vintages.known_at(view.origin)
+            parts.append(self._view_frame(view, view.future(self.horizon_, known), values))
+        if not parts:
+            nothing = np.zeros((0, self.horizon_))
+            view = View(panel, panel.table[TIME].iloc[0], *[nothing.astype(np.int64)[:, 0]] * 3)
+            parts = [self._view_frame(view, view.future(self.horizon_), dict.fromkeys(self._output_names(), nothing))]
+        return pd.concat(parts, ignore_index=True)
+
+    def _view_frame(self, view: View, future: pd.DataFrame, values: dict[str, np.ndarray]) -> pd.DataFrame:
+        frame = self._frame(view.panel.keys.iloc[view.units], future, values, self.horizon_)
+        frame.insert(0, "origin", view.origin)
+        lead = np.tile(np.arange(self.horizon_) + 1, len(view.units))
+        frame.insert(frame.columns.get_loc("forecast"), "lead", lead)
+        return frame
+
+    def _forecast_views(
+        self, views: Sequence[View], codes: np.ndarray, vintages: Vintages | None
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """The columns of forecasts from every view. codes (n_units,): the fitted numbers of the whole panel's units."""
+        for view in views:
+            known = None if vintages is None else vintages.known_at(view.origin)
+            yield self._forecast_panel(self._prepare(view.past()), codes[view.units], view.future(self.horizon_, known))
 
     def _prepare(self, panel: Panel) -> Panel:
         """The panel as this forecaster wants it, in `fit` and in `forecast(df)`."""
@@ -158,11 +225,13 @@ class PanelForecaster(BaseEstimator):
         return int(steps)
 
     def _codes(self, panel: Panel) -> np.ndarray:
-        """The fitted number of each unit of a new panel; an error for those that were not fitted."""
+        """The fitted number of each unit of a new panel; -1 for those that were not fitted."""
         if not len(panel.keys.columns):
             return np.zeros(len(panel.keys), dtype=np.int64)
         fitted = pd.MultiIndex.from_frame(self.keys_.astype(object))
-        codes = fitted.get_indexer(pd.MultiIndex.from_frame(panel.keys.astype(object)))
+        return fitted.get_indexer(pd.MultiIndex.from_frame(panel.keys.astype(object)))
+
+    def _check_fitted_on(self, panel: Panel, codes: np.ndarray) -> None:
         unknown = panel.keys[codes < 0]
         if len(unknown):
             first = unknown.iloc[0].tolist()
@@ -176,22 +245,15 @@ class PanelForecaster(BaseEstimator):
                     series=first[0] if len(first) == 1 else tuple(first),
                 ),
             )
-        return codes
 
     def _fitted_freq(self) -> Any:
         """The frequency of `fit`, since a short or holey history may not show it; None where series have their own."""
-        kinds = set(self.history_.calendars)
-        if len(kinds) == 1:
-            calendar = kinds.pop()
-            return calendar.offset if calendar.weekmask or calendar.holidays else calendar.freq
-        aliases = {str(calendar.freq).partition("-")[0] for calendar in kinds}
-        is_weekly = len(aliases) == 1 and next(iter(aliases)).endswith("W")
-        return aliases.pop() if is_weekly else self.freq
+        return common_freq(self.history_.calendars, self.freq)
 
     def _check_calendars(self, panel: Panel, codes: np.ndarray) -> None:
         """Refuse series whose new history shows another frequency than the fitted one."""
-        for unit, code in enumerate(codes):
-            found, fitted = panel.calendars[unit], self.history_.calendars[code]
+        for unit in np.flatnonzero(codes >= 0):
+            found, fitted = panel.calendars[unit], self.history_.calendars[codes[unit]]
             if found.tz != fitted.tz:
                 zones = [f"times in {zone}" if zone else "times without a time zone" for zone in (found.tz, fitted.tz)]
                 hint, expected = "Convert them with .dt.tz_localize or .dt.tz_convert.", f"{zones[1]}, as in the fit"
@@ -208,26 +270,40 @@ class PanelForecaster(BaseEstimator):
                     ),
                 )
 
-    def _frame(self, panel: Panel, future: pd.DataFrame, values: dict[str, np.ndarray], steps: int) -> pd.DataFrame:
-        keys = panel.keys.iloc[future[UNIT].to_numpy()].reset_index(drop=True)
+    def _frame(
+        self, keys: pd.DataFrame, future: pd.DataFrame, values: dict[str, np.ndarray], steps: int
+    ) -> pd.DataFrame:
+        """One row per unit of `keys` and future step."""
+        keys = keys.iloc[future[UNIT].to_numpy()].reset_index(drop=True)
         parts = [keys.iloc[:, place] for place in range(keys.shape[1])]
         parts.insert(len(self.roles_.series), future[TIME])
         parts += [pd.Series(array[:, :steps].reshape(-1)) for array in values.values()]
         frame = pd.DataFrame(dict(enumerate(parts)))
-        frame.columns = pd.Index(_frame_labels(panel, values), tupleize_cols=False)
+        frame.columns = pd.Index(_frame_labels(self.roles_, keys, values), tupleize_cols=False)
         return frame
 
 
-def _frame_labels(panel: Panel, outputs: Iterable[str]) -> list[Hashable]:
+def common_freq(calendars: Iterable[Calendar], given: Any) -> Any:
+    """The frequency that these calendars share; the one that was given where they share none."""
+    kinds = set(calendars)
+    if len(kinds) == 1:
+        calendar = kinds.pop()
+        return calendar.offset if calendar.weekmask or calendar.holidays else calendar.freq
+    aliases = {str(calendar.freq).partition("-")[0] for calendar in kinds}
+    is_weekly = len(aliases) == 1 and next(iter(aliases)).endswith("W")
+    return aliases.pop() if is_weekly else given
+
+
+def _frame_labels(roles: Roles, keys: pd.DataFrame, outputs: Iterable[str]) -> list[Hashable]:
     """The columns of a forecast frame: series, time, `target` where there are several, forecasts."""
-    n_series = len(panel.roles.series)
-    labels: list[Hashable] = list(panel.keys.columns)
-    return [*labels[:n_series], panel.roles.time, *labels[n_series:], *outputs]
+    n_series = len(roles.series)
+    labels: list[Hashable] = list(keys.columns)
+    return [*labels[:n_series], roles.time, *labels[n_series:], *outputs]
 
 
 def _clashes(panel: Panel, outputs: Iterable[str]) -> list[Problem]:
     """One problem for every label that a forecast frame would have twice."""
-    labels = _frame_labels(panel, outputs)
+    labels = _frame_labels(panel.roles, panel.keys, outputs)
     return [
         Problem("a name that the forecast's own columns have", "another name", "Rename the column.", column=label)
         for label in dict.fromkeys(labels)
@@ -243,12 +319,3 @@ def _labels(df: Any, given: Any) -> list[Hashable]:
     if alone or (isinstance(given, tuple) and isinstance(df, pd.DataFrame) and given in df.columns.to_flat_index()):
         return [given]
     return list(given)
-
-
-def count_problems(**values: object) -> list[Problem]:
-    """One problem for every named value that is not an integer of 1 or more."""
-    return [
-        Problem(f"{name}={value!r}", "an integer of 1 or more", f"Pass another {name}.")
-        for name, value in values.items()
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1
-    ]

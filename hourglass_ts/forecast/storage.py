@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hourglass_ts.errors import Problem, SavedModelError, raise_problem
-from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, new_model
+from hourglass_ts.forecast.neural import TrainedHourGlass, new_model
+from hourglass_ts.forecast.plan import WindowPlan
 from hourglass_ts.forecast.training import seeded
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import feature_from_json, feature_to_json, iso_dates

@@ -15,6 +15,8 @@ from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem
 
 UNIT, STEP, TIME, VALUE, OBSERVED = "__unit__", "__step__", "__time__", "__value__", "__observed__"
 RESERVED = (UNIT, STEP, TIME, VALUE, OBSERVED)
+TIME_LABEL = "time"
+"""What the time is called where it is an index without a name."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ class Source:
         self.columns = [_one_nan(label) for label in df.columns.to_flat_index()]
         self._place = {label: place for place, label in enumerate(self.columns)}
         self._levels = {name: level for level, name in enumerate(df.index.names) if name is not None}
+        if _is_dated(df.index) and df.index.name is None and TIME_LABEL not in self._place:
+            self._levels[TIME_LABEL] = 0
         names = [name for name in df.index.names if name is not None]
         repeated = [label for i, label in enumerate(self.columns) if self._place[label] != i]
         repeated += [name for i, name in enumerate(names) if name in names[:i]]
@@ -203,13 +207,17 @@ def _time_from_index(source: Source) -> tuple[Hashable, pd.Series | None]:
     """Take the index as time: datetimes or periods, or integers under a name."""
     index = source.df.index
     levels = [index.get_level_values(level) for level in range(index.nlevels)]
-    dated = [level for level in levels if level.dtype.kind == "M" or isinstance(level, pd.PeriodIndex)]
+    dated = [level for level in levels if _is_dated(level)]
     if not dated and len(levels) == 1 and index.name is not None and types.is_integer_dtype(index.dtype):
         dated = levels
     if len(dated) != 1:
         return None, None
-    name = dated[0].name if dated[0].name is not None else "time"
+    name = dated[0].name if dated[0].name is not None else TIME_LABEL
     return (None, None) if name in source.columns else (name, pd.Series(dated[0]))
+
+
+def _is_dated(level: pd.Index) -> bool:
+    return level.dtype.kind == "M" or isinstance(level, pd.PeriodIndex)
 
 
 def _no_time(source: Source) -> Problem:

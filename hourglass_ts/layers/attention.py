@@ -6,6 +6,8 @@ Causality, window and rotary distances all read times, so tokens of every level 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -163,6 +165,12 @@ class CausalAttention(nn.Module):
             mixed = functional.scaled_dot_product_attention(queries, keys, values, visible | blind)
             mixed = mixed.masked_fill(blind, 0.0)
         return self.output(mixed.permute(2, 0, 1, 3).flatten(2))
+
+    def weights(self, x: Tensor, times: Tensor, keys: Tensor, visible: Tensor) -> Tensor:
+        """What `attend` weighs the values with, to be looked at: `(batch, n_heads, queries, keys)`."""
+        queries = self._place(self._split(self.query(x)), times)
+        scores = queries @ keys.transpose(-2, -1) / math.sqrt(keys.shape[-1])
+        return scores.masked_fill(~visible, -math.inf).softmax(dim=-1).nan_to_num()  # nothing visible: NaN
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.n_heads, -1)).permute(1, 2, 0, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from hourglass_ts.errors import DataError, NotFittedError, SettingsError
-from hourglass_ts.forecast.baselines import Naive, RidgeFloor, SeasonalNaive
+from hourglass_ts.forecast.baselines import Drift, EWMAWalk, Naive, RidgeFloor, SeasonalNaive
+from hourglass_ts.forecast.climatology import Climatology
 from hourglass_ts.network.floor import COMMON_STRENGTHS, SERIES_STRENGTHS
 
 holey_values = st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=3, max_size=40).filter(
@@ -111,7 +114,11 @@ def test_ridge_floor_with_holes_series_and_logarithm() -> None:
     np.testing.assert_allclose(some["forecast"], future[future["id"] == "s2"]["forecast"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("model", [Naive(2), SeasonalNaive(2, 3), RidgeFloor(2, 5)], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    "model",
+    [Naive(2), SeasonalNaive(2, 3), RidgeFloor(2, 5), Drift(2), Climatology(2), EWMAWalk(2, ())],
+    ids=lambda model: type(model).__name__,
+)
 def test_all_of_them_keep_the_protocol(model: Any) -> None:
     frame = pd.concat([frame_of(list(wave(40, seed))).assign(id=seed) for seed in (3, 1)])
     with pytest.raises(NotFittedError):
@@ -138,6 +145,11 @@ def test_all_of_them_keep_the_protocol(model: Any) -> None:
         (RidgeFloor(2, 0), "context=0"),
         (RidgeFloor(2, 5, validation=-1), "validation=-1"),
         (RidgeFloor(2, 5, transform="sqrt"), "transform='sqrt'"),
+        (Drift(0), "horizon=0"),
+        (EWMAWalk(2, (0.1, 2.0)), "quantiles="),
+        (EWMAWalk(2, decay=1.0), "decay=1.0"),
+        (EWMAWalk(2, decay="slow"), "decay='slow'"),
+        (EWMAWalk(2, transform="log1p"), "transform='log1p'; expected None or \"log\""),
     ],
 )
 def test_faulty_settings(model: Any, message: str) -> None:
@@ -145,6 +157,93 @@ def test_faulty_settings(model: Any, message: str) -> None:
         model.fit(frame_of([1.0, 2.0, 3.0]), time="t", target="y")
 
 
-def test_a_logarithm_of_zero_is_refused() -> None:
+@pytest.mark.parametrize("model", [RidgeFloor(1, 2, transform="log"), EWMAWalk(1, transform="log")], ids=repr)
+def test_a_logarithm_of_zero_is_refused(model: Any) -> None:
     with pytest.raises(DataError, match="0 or less"):
-        RidgeFloor(1, 2, transform="log").fit(frame_of([1.0, 0.0, 3.0]), time="t", target="y")
+        model.fit(frame_of([1.0, 0.0, 3.0]), time="t", target="y")
+    model.fit(frame_of([1.0, 2.0, 3.0]), time="t", target="y")
+    with pytest.raises(DataError, match="0 or less"):
+        model.forecast(frame_of([1.0, -1.0, 3.0]))
+
+
+# --- drift, the random walk with volatility, and ridge without a context ---------------------------------------------
+
+
+@given(values=holey_values, horizon=st.integers(1, 6))
+@settings(deadline=None, max_examples=40)
+def test_drift_goes_on_from_the_first_value_through_the_last(values: list[Any], horizon: int) -> None:
+    forecast = Drift(horizon, freq=1).fit(frame_of(values), time="t", target="y").forecast()
+    slope = (values[-1] - values[0]) / (len(values) - 1)  # a hole counts as a step
+    expected = [values[-1] + slope * lead for lead in range(1, horizon + 1)]
+    np.testing.assert_allclose(forecast["forecast"], expected, rtol=1e-12, atol=1e-9)
+
+
+def test_drift_of_a_single_row_and_of_several_series() -> None:
+    assert Drift(2, freq=1).fit(frame_of([4.0]), time="t", target="y").forecast()["forecast"].tolist() == [4.0, 4.0]
+    frame = pd.concat([frame_of([0.0, 1.0, np.nan, 6.0]).assign(id="a"), frame_of([5.0, 3.0]).assign(id="b")])
+    found = Drift(2).fit(frame, time="t", target="y", series="id").forecast()
+    assert found["forecast"].tolist() == [8.0, 10.0, 1.0, -1.0]
+
+
+LEVELS = (0.05, 0.5, 0.7, 0.975)
+
+
+def walk_quantiles(values: np.ndarray, decay: float, horizon: int) -> np.ndarray:
+    """RiskMetrics' recursion, change by change; over a hole the change is spread over its steps."""
+    seen = np.flatnonzero(~np.isnan(values))
+    variance = None
+    for before, after in itertools.pairwise(seen):
+        square = (values[after] - values[before]) ** 2 / (after - before)
+        variance = square if variance is None else decay * variance + (1 - decay) * square
+    spread = np.sqrt((variance or 0.0) * np.arange(1, horizon + 1))
+    return values[seen[-1]] + spread[:, None] * norm.ppf(LEVELS)
+
+
+@pytest.mark.parametrize("decay", [0.8, 0.94])
+@pytest.mark.parametrize("holes", [0.0, 0.3])
+@pytest.mark.parametrize("transform", [None, "log"])
+def test_the_walks_volatility_is_riskmetrics_recursion(decay: float, holes: float, transform: str | None) -> None:
+    rng = np.random.default_rng(0)
+    values = np.exp(5 + 0.02 * rng.normal(size=900).cumsum())
+    values[rng.random(900) < holes] = np.nan
+    values[[0, -1]] = 100.0, 120.0
+    model = EWMAWalk(4, LEVELS, decay, transform).fit(frame_of(list(values)), time="t", target="y")
+    found = model.forecast()
+    bent = np.log(values) if transform else values
+    expected = walk_quantiles(bent, decay, 4)
+    names = [f"q{level:g}" for level in LEVELS]
+    assert list(found) == ["t", "forecast", *names]
+    np.testing.assert_allclose(found[names], np.exp(expected) if transform else expected, rtol=1e-9)
+    np.testing.assert_allclose(found["forecast"], 120.0, rtol=1e-12)
+
+
+def test_the_walk_of_short_and_constant_series_has_no_width() -> None:
+    for values in ([3.0], [3.0, 3.0, 3.0]):
+        found = EWMAWalk(2, (0.1, 0.9), freq=1).fit(frame_of(values), time="t", target="y").forecast()
+        assert (found[["forecast", "q0.1", "q0.9"]] == 3.0).all(axis=None)
+
+
+def test_the_first_changes_weigh_no_more_than_the_others() -> None:
+    """With few changes the recursion would hang on its first; the weights are those of a mean instead."""
+    values = np.array([0.0, 10.0, 11.0])
+    found = EWMAWalk(1, (0.841344746,), 0.5).fit(frame_of(list(values)), time="t", target="y").forecast()
+    assert found.iloc[0, -1] == pytest.approx(11 + np.sqrt((1.0 + 0.5 * 100.0) / 1.5))
+
+
+@pytest.mark.parametrize(
+    ("n", "horizon", "freq", "context"),
+    [(400, 3, "h", 100), (800, 3, "h", 192), (400, 3, "D", 56), (400, 40, "D", 80), (40, 3, "D", 10), (5, 3, "D", 1)],
+)
+def test_ridge_without_a_context_takes_eight_seasons_or_two_horizons_or_a_quarter_of_the_rows(
+    n: int, horizon: int, freq: str, context: int
+) -> None:
+    frame = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=n, freq=freq), "y": wave(n)})
+    model = RidgeFloor(horizon).fit(frame, time="t", target="y")
+    assert model.context_ == context
+    named = RidgeFloor(horizon, context).fit(frame, time="t", target="y")
+    pd.testing.assert_frame_equal(model.forecast(), named.forecast())
+
+
+def test_seasonal_naive_of_a_history_shorter_than_its_season() -> None:
+    found = SeasonalNaive(5, 4).fit(frame_of([1.0, 2.0]), time="t", target="y").forecast()
+    assert found["forecast"].tolist() == [2.0, 2.0, 1.0, 2.0, 2.0]

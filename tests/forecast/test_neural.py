@@ -15,7 +15,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from hourglass_ts.errors import DataError, SettingsError
-from hourglass_ts.forecast.neural import TrainedHourGlass, WindowPlan, new_model
+from hourglass_ts.forecast.neural import TrainedHourGlass, new_model
+from hourglass_ts.forecast.plan import WindowPlan
 from hourglass_ts.forecaster import HourGlassForecaster
 from hourglass_ts.frames.schema import OBSERVED, STEP, VALUE, Roles, check_frame
 from hourglass_ts.network.floor import Stretch
@@ -163,7 +164,7 @@ def test_a_forecast_below_box_coxs_range_is_zero_and_told(monkeypatch: pytest.Mo
     assert np.max(model.trained_.encoder.scaler.power) > 0
     low = np.full((1, 3, 4), -1e3)
     low[:, 1] = 0.0
-    monkeypatch.setattr(TrainedHourGlass, "_scaled_forecasts", lambda self, dataset: low)
+    monkeypatch.setattr(TrainedHourGlass, "_scaled_forecasts", lambda self, dataset: [(np.array([0]), low)])
     with pytest.warns(UserWarning, match=r"8 of 12 forecast numbers .* transform='box-cox'") as told:
         future = model.forecast()
     assert len(told) == 1
