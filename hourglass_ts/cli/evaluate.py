@@ -9,6 +9,7 @@ import typer
 
 from hourglass_ts.cli.files import (
     TABLES,
+    calibrated,
     check_extras,
     given_alone,
     given_roles,
@@ -20,6 +21,7 @@ from hourglass_ts.cli.files import (
     writing_problems,
 )
 from hourglass_ts.cli.options import (
+    Calibrate,
     Context,
     File,
     Freq,
@@ -61,6 +63,7 @@ def backtest(
     context: Context = None,
     freq: Freq = None,
     quantiles: Quantiles = None,
+    calibrate: Calibrate = False,
     transform: Transform = None,
     max_epochs: MaxEpochs = None,
     time_budget: TimeBudget = None,
@@ -87,12 +90,16 @@ def backtest(
     history = read_frame(file, time)
     roles = given_roles(history, time, target, series=series, known=known, past=past, static=static)
 
+    from hourglass_ts.evaluate.backtest import backtest as run_backtest
     from hourglass_ts.forecaster import HourGlassForecaster
 
     with stdout_for_results_alone():
-        result = HourGlassForecaster(**settings).backtest(
+        model = HourGlassForecaster(**settings)
+        result = run_backtest(
+            {"HourGlassForecaster": calibrated(model) if calibrate else model},
             history,
             **roles,
+            freq=freq,
             folds=folds,
             stride=stride,
             gap=gap,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from hourglass_ts.forecast.conformal import ConformalForecaster
+    from hourglass_ts.forecaster import HourGlassForecaster
+
 TABLES = (".csv", ".csv.gz", ".parquet")
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -146,6 +149,13 @@ def as_list(labels: Any) -> list[Any]:
     if labels is None:
         return []
     return labels if isinstance(labels, list) else [labels]
+
+
+def calibrated(forecaster: HourGlassForecaster) -> ConformalForecaster:
+    """The forecaster with its quantiles calibrated."""
+    from hourglass_ts.forecast.conformal import ConformalForecaster
+
+    return ConformalForecaster(forecaster, quantiles=forecaster.quantiles)
 
 
 @contextmanager

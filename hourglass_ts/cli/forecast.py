@@ -12,6 +12,7 @@ from hourglass_ts.cli.files import (
     PICTURES,
     TABLES,
     as_list,
+    calibrated,
     check_extras,
     folder_problems,
     given_alone,
@@ -26,6 +27,7 @@ from hourglass_ts.cli.files import (
     writing_problems,
 )
 from hourglass_ts.cli.options import (
+    Calibrate,
     Context,
     File,
     Freq,
@@ -69,6 +71,7 @@ def forecast(
         str | None, typer.Option(metavar="NAME", help="Holidays of a country or an exchange: US, DE-BY, XNYS.")
     ] = None,
     quantiles: Quantiles = None,
+    calibrate: Calibrate = False,
     transform: Transform = None,
     scaler: Annotated[str | None, typer.Option(metavar="NAME", help="Series' own scale: standard or robust.")] = None,
     fill: Annotated[
@@ -85,7 +88,7 @@ def forecast(
     quiet: Quiet = False,
 ) -> None:
     """Fit a forecaster on FILE and forecast the steps that follow it."""
-    _check_arguments(file, future=future, known=known, out=out, plot=plot, save=save)
+    _check_arguments(file, future=future, known=known, out=out, plot=plot, save=save, calibrate=calibrate)
     settings = given_alone(
         horizon=horizon,
         context=context,
@@ -109,10 +112,12 @@ def forecast(
     from hourglass_ts.forecaster import HourGlassForecaster
 
     with stdout_for_results_alone():
-        forecaster = HourGlassForecaster(**settings).fit(history, **roles)
+        forecaster = HourGlassForecaster(**settings)
+        model = (calibrated(forecaster) if calibrate else forecaster).fit(history, **roles)
         if save:
-            forecaster.save(save)
-        predicted = forecaster.forecast(known=future_rows)
+            model.save(save)
+        predicted = model.forecast(known=future_rows)
+        forecaster = model.model_ if calibrate else model
     write_table(predicted, out)
     pictures = _draw(history, predicted, roles, plot) if plot else []
     if not quiet:
@@ -127,6 +132,7 @@ def _check_arguments(
     out: Path | None,
     plot: Path | None,
     save: Path | None,
+    calibrate: bool,
 ) -> None:
     """Refuse, before any training, what could not be read or written after it; all problems at once."""
     from hourglass_ts.errors import Problem, SettingsError, raise_problems
@@ -135,6 +141,9 @@ def _check_arguments(
     problems += writing_problems(out, TABLES) if out else []
     problems += writing_problems(plot, PICTURES) if plot else []
     problems += folder_problems(save) if save else []
+    if save and calibrate:
+        hint = "Leave one of them out, or keep the calibrated forecaster with joblib.dump in Python."
+        problems.append(Problem("--save with --calibrate", "a forecaster that can be saved", hint))
     if known and not future:
         problems.append(
             Problem(

@@ -27,3 +27,6 @@ TimeBudget = Annotated[float | None, typer.Option(metavar="SECONDS", help="Longe
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of everything random.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
 Quantiles = Annotated[str | None, typer.Option(metavar="LIST", help="Quantile levels, such as 0.1,0.5,0.9.")]
+Calibrate = Annotated[
+    bool, typer.Option("--calibrate", help="Calibrate the quantiles on a last stretch that training does not see.")
+]

@@ -1,7 +1,7 @@
 """What a backtest's rows say beyond their mean: skill, coverage, stability, residuals and the worst windows.
 
 Frames as `report.story.Story` describes them. Origins follow each other in time and their forecasts overlap, so every
-interval is a block bootstrap over folds, in blocks of a horizon or longer.
+interval is that of a block bootstrap over folds, in blocks of a horizon or longer.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import pandas as pd
 
 from hourglass_ts.evaluate.scores import interval_pairs, score_rows
 from hourglass_ts.forecast.truth import is_quantile
-from hourglass_ts.metrics.comparison import Interval, block_bootstrap, optimal_block_length, skill
+from hourglass_ts.metrics.comparison import Interval, optimal_block_length, skill
 from hourglass_ts.metrics.revisions import revision_scores, revisions
+from hourglass_ts.metrics.shares import share_interval
 
 N_WORST, MAX_LAG = 6, 20
 
@@ -37,7 +38,7 @@ def skill_table(rows: pd.DataFrame, scales: pd.DataFrame, model: str, overlap: i
         own, other = losses[model].unstack(), losses[reference].unstack()
         pairs = [(np.nan, own.mean(axis=1), other.mean(axis=1)), *((lead, own[lead], other[lead]) for lead in own)]
         for lead, ours, theirs in pairs:
-            worth = _with_blocks(lambda block, a=ours, b=theirs: skill(a, b, block=block), ours - theirs, overlap)
+            worth = skill(ours, theirs, block=_block(ours - theirs, overlap))
             found.append((reference, lead, worth.estimate, worth.low, worth.high))
     return pd.DataFrame(found, columns=["reference", "lead", "skill", "low", "high"])
 
@@ -71,10 +72,8 @@ def conditional_table(
 def share_held(hits: pd.DataFrame, overlap: int) -> Interval:
     """The share of `inside` among rows of folds, with its interval."""
     per_fold = hits.groupby("fold")["inside"].agg(["sum", "count"])
-    ratio = per_fold["sum"] / per_fold["count"]
-    return _with_blocks(
-        lambda block: block_bootstrap(per_fold.to_numpy(np.float64), _ratio_of_sums, block=block), ratio, overlap
-    )
+    block = _block(per_fold["sum"] / per_fold["count"], overlap)
+    return share_interval(per_fold["sum"], per_fold["count"], block=block)
 
 
 def pit_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -158,13 +157,6 @@ def _hits(rows: pd.DataFrame) -> Iterator[tuple[str, float, pd.DataFrame]]:
                 yield str(model), nominal, own[["fold", "lead"]].assign(inside=inside.astype(float))
 
 
-def _with_blocks(interval: object, values: pd.Series, overlap: int) -> Interval:
-    """An interval in blocks as long as the values' dependence and their overlap ask for; NaN ends for few folds."""
-    block = max(math.ceil(optimal_block_length(values.dropna().to_numpy())), overlap, 1)
-    return interval(block)  # type: ignore[operator]
-
-
-def _ratio_of_sums(resamples: np.ndarray) -> np.ndarray:
-    """Σ hits / Σ rows of every resample (n_resamples, n, 2)."""
-    sums = resamples.sum(axis=1)
-    return sums[:, 0] / sums[:, 1]
+def _block(values: pd.Series, overlap: int) -> int:
+    """Folds in a block: as many as the values' dependence and their overlap ask for."""
+    return max(math.ceil(optimal_block_length(values.dropna().to_numpy())), overlap, 1)

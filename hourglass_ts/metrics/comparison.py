@@ -11,11 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri, stdtr
+from scipy.special import stdtr
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.metrics.arrays import (
@@ -198,35 +197,6 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
     correction = (n + 1.0 - 2.0 * horizon + horizon * (horizon - 1.0) / n) / n
     statistic = float(difference.mean() / math.sqrt(long_run / n) * math.sqrt(correction))
     return DieboldMariano(statistic, float(2.0 * stdtr(n - 1, -abs(statistic))))
-
-
-def binomial_interval(n_inside: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson's interval of a share, such as a coverage, when the `n` observations are independent; NaN for none.
-
-    Where they are not, as with overlapping forecasts, use `block_bootstrap` on 0 and 1.
-
-    Raises:
-        DataError: the counts are no whole numbers, or not 0 <= n_inside <= n.
-        SettingsError: `level` is not between 0 and 1.
-
-    Example:
-        >>> interval = binomial_interval(90, 100)
-        >>> interval.estimate, round(interval.low, 3), round(interval.high, 3)
-        (0.9, 0.826, 0.945)
-    """
-    check_shares(level=level)
-    if not (isinstance(n_inside, Integral) and isinstance(n, Integral) and 0 <= n_inside <= n):
-        problem = Problem(f"{n_inside} of {n}", "whole numbers, 0 <= n_inside <= n", "Count the observations.")
-        raise_problem(DataError, problem)
-    if n == 0:
-        return Interval(NAN, NAN, NAN)
-    share = float(n_inside / n)
-    z = float(ndtri((1.0 + level) / 2.0))
-    centre = (share + z**2 / (2.0 * n)) / (1.0 + z**2 / n)
-    reach = z / (1.0 + z**2 / n) * math.sqrt(share * (1.0 - share) / n + z**2 / (4.0 * n**2))
-    # At a share of 0 or 1 rounding puts the end on its other side.
-    low, high = max(0.0, centre - reach), min(1.0, centre + reach)
-    return Interval(share, min(share, low), max(share, high))
 
 
 def _skill_of_means(resamples: Floats) -> Floats:

@@ -15,7 +15,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from hourglass_ts.errors import DataError, SettingsError
 from hourglass_ts.metrics import comparison
-from hourglass_ts.metrics.comparison import Interval, binomial_interval, block_bootstrap, diebold_mariano, skill
+from hourglass_ts.metrics.comparison import Interval, block_bootstrap, diebold_mariano, skill
+from hourglass_ts.metrics.shares import binomial_interval
 
 NAN = float("nan")
 
