@@ -136,7 +136,6 @@ def audit(
     freq: Freq = None,
     transform: Transform = None,
     max_epochs: MaxEpochs = None,
-    time_budget: TimeBudget = None,
     seed: Seed = None,
 ) -> None:
     """Look for leaks of the future in FILE's columns and in the forecaster; exit code 1 where there are any."""
@@ -147,7 +146,6 @@ def audit(
         freq=freq,
         transform=transform,
         max_epochs=max_epochs,
-        time_budget=time_budget,
         seed=seed,
         progress=False,
     )

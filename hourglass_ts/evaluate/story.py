@@ -64,12 +64,21 @@ def tell(
         residuals=residual_table(rows, model),
         worst=worst_table(rows, model, truth.names, origins, overlap),
         explanation={} if explanation is None else _explained(explanation),
-        audit=None if audit is None else audit.checks,
+        audit=None if audit is None else _audited(audit),
         notes=tuple(result.notes),
         costs=run.costs,
         settings=run.settings,
         versions=_versions(),
     )
+
+
+def _audited(audit: AuditResult) -> pd.DataFrame:
+    """One row per check, with what was found, or what was tried."""
+    rows = [
+        (f"{c.stage}: {c.name}", c.verdict == "passed", "; ".join(map(str, c.findings)) or c.open or c.note)
+        for c in audit.outcomes
+    ]
+    return pd.DataFrame(rows, columns=["check", "passed", "detail"])
 
 
 def _explained(explanation: Explanation) -> dict[str, pd.DataFrame]:
