@@ -102,7 +102,7 @@ def run_example(example: Example, directory: Path, console: Console) -> pd.DataF
             folder=kept,
             progress=console.is_terminal,
         )
-        model = HourGlassForecaster.load(Path(kept) / "fits" / "HourGlassForecaster-0")
+        model = HourGlassForecaster.load(next((Path(kept) / "fits").glob("HourGlassForecaster-*")))
     _print_scores(console, result.scores, example, len(origins))
     for sentence in result.summary:
         console.print(sentence)

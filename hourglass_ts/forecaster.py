@@ -25,7 +25,7 @@ from hourglass_ts.forecast.rolling import new_copy
 from hourglass_ts.forecast.storage import load_model, save_model
 from hourglass_ts.forecast.training import TrainingSettings, accelerator_problems
 from hourglass_ts.frames.features import TimeFeature, holiday_features
-from hourglass_ts.frames.origins import View
+from hourglass_ts.frames.origins import View, seen_from
 from hourglass_ts.frames.schema import STEP, UNIT, Panel
 from hourglass_ts.frames.vintages import Vintages
 from hourglass_ts.layers.attention import layer_problems
@@ -256,7 +256,7 @@ class HourGlassForecaster(PanelForecaster):
     def _forecast_within(self, views: Sequence[View], codes: np.ndarray) -> list[dict[str, np.ndarray]]:
         if not views:
             return []
-        panel = self._prepare(views[0].panel)
+        panel = self._prepare(seen_from(views))
         check_transform(panel, self.transform)
         unit, row = (np.concatenate([getattr(view, name) for view in views]) for name in ("units", "ends"))
         columns = self.trained_.forecast_within(panel, codes, unit, row)

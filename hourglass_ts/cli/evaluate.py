@@ -164,13 +164,15 @@ def audit(
 
 def _check_files(file: Path, tables: list[Path | None], page: Path | None) -> None:
     """Refuse, before any training, what could not be read or written after it."""
-    from hourglass_ts.errors import SettingsError, raise_problems
+    from hourglass_ts.errors import Problem, SettingsError, raise_problems
 
     named = [path for path in tables if path]
     problems = [*reading_problems(file)]
     for path in named:
         problems += writing_problems(path, TABLES)
     problems += writing_problems(page, PAGES) if page else []
+    doubled = {path for path in named if named.count(path) > 1}
+    problems += [Problem(f"{str(path)!r} for scores and forecasts", "two files", "Rename one.") for path in doubled]
     raise_problems(SettingsError, problems)
     check_extras([file, *named], page)
 
@@ -184,7 +186,10 @@ def _time_like(text: str | None, times: Any) -> Any:
     if text is None:
         return None
     try:
-        return int(text) if pd.api.types.is_integer_dtype(times) else pd.Timestamp(text)
+        if pd.api.types.is_integer_dtype(times):
+            return int(text)
+        time, zone = pd.Timestamp(text), getattr(times.dtype, "tz", None)
+        return time if zone is None or time.tzinfo is not None else time.tz_localize(zone)
     except ValueError as error:
         problem = Problem(f"--cutoff {text!r}", f"a time such as {times.iloc[0]}", "Write it so.")
         raise SettingsError(str(problem)) from error

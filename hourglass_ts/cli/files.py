@@ -83,7 +83,7 @@ def suffix_of(path: Path, suffixes: tuple[str, ...]) -> str | None:
 
 
 def _either(suffixes: tuple[str, ...]) -> str:
-    return f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+    return " or ".join(part for part in (", ".join(suffixes[:-1]), suffixes[-1]) if part)
 
 
 def given_alone(**settings: Any) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import joblib
 import pandas as pd
 from sklearn.base import BaseEstimator
 
@@ -19,15 +21,16 @@ from hourglass_ts.evaluate.folds import Fold, FoldPlan
 from hourglass_ts.evaluate.ledger import Ledger
 from hourglass_ts.evaluate.result import Backtest, Run
 from hourglass_ts.evaluate.running import Bench, Failure, run_folds
+from hourglass_ts.evaluate.scores import POINT_SCORES
 from hourglass_ts.forecast.baselines import Naive, RidgeFloor, SeasonalNaive
 from hourglass_ts.forecast.checks import count_problems
-from hourglass_ts.forecast.rolling import Timeline
+from hourglass_ts.forecast.rolling import Timeline, new_copy
 from hourglass_ts.forecast.truth import Truth
 from hourglass_ts.frames.roles import Roles
 from hourglass_ts.frames.schema import TIME, Panel, check_frame
 from hourglass_ts.frames.vintages import Vintages
 
-OWN_LABELS = ("model", "fold", "origin", "lead", "actual", "forecast")
+OWN_LABELS = ("model", "fold", "origin", "lead", "actual", "forecast", "n", "WQL", *POINT_SCORES)
 NAIVE, SEASONAL_NAIVE, RIDGE = "naive", "seasonal naive", "ridge"
 
 
@@ -205,7 +208,7 @@ def _fingerprint(
             digest.update(pd.util.hash_pandas_object(frame.astype(object), index=True).to_numpy().tobytes())
             digest.update(repr([str(label) for label in frame.columns]).encode())
     for name, model in models.items():
-        digest.update(f"{name}={_shown(model)}".encode())
+        digest.update(f"{name}={_faithful(name, new_copy(model))}".encode())
     digest.update(repr((timeline.roles, plan.gap, plan.horizon)).encode())
     digest.update(repr([(str(fold.origin), str(fold.start), fold.fit, str(fold.fit_end)) for fold in folds]).encode())
     return digest.hexdigest()
@@ -221,6 +224,18 @@ def _shown_value(value: Any) -> str:
     if hasattr(value, "fit") and hasattr(value, "forecast"):
         return _shown(value)
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))  # where an object lies differs from process to process
+
+
+def _faithful(name: str, model: Any) -> str:
+    """A model's own digest, the same in every process, of all that it holds."""
+    try:
+        return str(joblib.hash(model))
+    except Exception:  # what pickle cannot name, such as a class within a function
+        try:
+            return hashlib.sha256(cloudpickle.dumps(model)).hexdigest()
+        except Exception as error:
+            found = f"{name!r}, which cannot be told from other models ({type(error).__name__}: {error})"
+            raise_problem(SettingsError, Problem(found, "a model that can be pickled", "Leave `folder` out."))
 
 
 @contextmanager
@@ -250,15 +265,14 @@ def _rows(ledger: Ledger, models: Sequence[str]) -> pd.DataFrame:
 
 
 def _tell_of_failures(failures: Sequence[Failure], own: Sequence[str], rows: pd.DataFrame) -> None:
-    if not failures:
-        return
-    if own and not set(rows["model"].unique()) & set(own):
-        problems = [
-            Problem(f"no forecast of {failure.model!r}", "one in some fold", f"Its first error: {failure.error}")
-            for failure in failures
-            if failure.model in own
-        ]
+    errors = {failure.model: f"Its first error: {failure.error}" for failure in reversed(failures)}
+    present = set(rows.loc[rows["forecast"].notna(), "model"].unique())
+    absent = {name: errors.get(name, "None meets an actual value.") for name in own if name not in present}
+    problems = [Problem(f"no forecast of {name!r}", "one in some fold", text) for name, text in absent.items()]
+    if len(absent) == len(own):
         raise_problems(DataError, problems[:3])
+    for problem in (problem for name, problem in zip(absent, problems, strict=True) if name not in errors):
+        warnings.warn(str(problem), stacklevel=4)
     for failure in failures:
         folds = f"fold {failure.folds[0]}" + (f" and {len(failure.folds) - 1} more" if len(failure.folds) > 1 else "")
         warnings.warn(f"{failure.model!r} failed in {folds}: {failure.error}", stacklevel=4)

@@ -15,8 +15,15 @@ import pandas as pd
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem
 from hourglass_ts.evaluate.leaks.columns import column_checks
 from hourglass_ts.evaluate.leaks.forecasts import Trial, forecast_checks, function_checks
-from hourglass_ts.evaluate.leaks.pipeline import Pipeline, known_checks, prepare_checks, split_by_time, split_checks
-from hourglass_ts.evaluate.leaks.result import AuditResult, Check, Finding
+from hourglass_ts.evaluate.leaks.pipeline import (
+    Pipeline,
+    hole_checks,
+    known_checks,
+    prepare_checks,
+    split_by_time,
+    split_checks,
+)
+from hourglass_ts.evaluate.leaks.result import PASSED, AuditResult, Check, Finding
 from hourglass_ts.evaluate.leaks.worlds import Cut, with_other_values
 from hourglass_ts.frames.roles import Roles, Source, resolve
 
@@ -86,7 +93,9 @@ def audit(
         steps=max(ahead or 1, LEAST_STEPS),
     )
     if prepare is not None:
-        checks += prepare_checks(pipeline, frame, features, unknown, seed)
+        prepared = prepare_checks(pipeline, frame, features, unknown, seed)
+        is_clean = all(check.verdict == PASSED for check in prepared)
+        checks += prepared + (hole_checks(pipeline, frame, unknown, seed) if is_clean else [])
         checks += known_checks(pipeline, features, altered, roles.known, ahead or 1)
     checks += split_checks(pipeline, features, altered)
     if model is not None:

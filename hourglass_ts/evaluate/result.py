@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import Problem, SettingsError, raise_problem
@@ -105,7 +106,11 @@ class Backtest:
     @cached_property
     def score_notes(self) -> list[str]:
         """Why scores are NaN or averaged over fewer series, and which forecast days were left out."""
-        notes = score_notes(self.scores, self.run.truth.names, self.scales)
+        notes = score_notes(self.common, self.scores, self.run.truth.names, self.scales)
+        absent = [name for name in self.models if name not in set(self.common["model"])]
+        notes += [f"{name} is not scored: it has too few forecasts that meet an actual value." for name in absent]
+        if len(self.run.truth.panel.roles.target) > 1:
+            notes.append("MAE, RMSE and bias average over targets in their own units; MASE and RMSSE have none.")
         days = ["fold", "unit", "time"]
         n_all, n_common = (len(rows[days].drop_duplicates()) for rows in (self.rows, self.common))
         if n_common < n_all:
@@ -123,7 +128,7 @@ class Backtest:
 
         1 − its mean absolute scaled error over theirs, with the 95 % interval of a block bootstrap over folds.
         """
-        return skill_table(self.common, self.scales, self.models[0], self.overlap)
+        return skill_table(self.common, self.scales, self.focus, self.overlap)
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
@@ -170,10 +175,22 @@ class Backtest:
         return write_page(self.story(title=title, unit=unit, explanation=explanation, audit=audit), path)
 
     @property
+    def focus(self) -> str:
+        """The model that skill and report are about: the first that is scored."""
+        scored = set(self.common["model"])
+        return next((name for name in self.models if name in scored), self.models[0])
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Where every fold's origin lies on the time axis."""
+        origins = pd.Index([fold.origin for fold in self.run.folds])
+        return self.run.truth.times.searchsorted(origins, side="right") - 1
+
+    @property
     def overlap(self) -> int:
-        """How many neighbouring folds share forecast days."""
-        stride = self.run.plan.stride or self.run.plan.horizon
-        return max(-(-(self.run.plan.horizon - self.run.plan.gap) // stride), 1)
+        """How many neighbouring folds share a horizon, and so errors."""
+        ends = np.searchsorted(self.places, self.places + self.run.plan.horizon, side="left")
+        return int((ends - np.arange(len(self.places))).max())
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -193,7 +210,7 @@ class Backtest:
     @cached_property
     def common(self) -> pd.DataFrame:
         """The rows that are scored: of the forecast days that all models have."""
-        return common_rows(self.rows, self.rows["model"].nunique())
+        return common_rows(self.rows)
 
     def __repr__(self) -> str:
         folds = self.run.folds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import time
 import traceback
@@ -16,11 +17,12 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from hourglass_ts.errors import HourGlassError
+from hourglass_ts.errors import DataError, HourGlassError, Problem, raise_problem
 from hourglass_ts.evaluate.folds import Fold
 from hourglass_ts.evaluate.ledger import Ledger
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts
 from hourglass_ts.forecast.truth import Truth
+from hourglass_ts.frames.schema import TIME, UNIT
 from hourglass_ts.frames.vintages import Vintages
 
 LEAST_CHUNK, CHUNKS = 25, 4  # folds forecast, and then noted, at a time; such parts of a fit's folds for each process
@@ -69,8 +71,7 @@ def run_folds(
     parallel = Parallel(n_jobs=bench.jobs, return_as="generator")
     for batch in _batches(work, max(bench.jobs, 1)):
         fits = [
-            delayed(_fit)(bench.timeline, models[name], left[0], _place(ledger.folder, name, fit))
-            for name, fit, left in batch
+            delayed(_fit)(bench, models[name], left[0], _place(ledger.folder, name, fit)) for name, fit, left in batch
         ]
         tasks, about = [], []
         for (name, fit, left), (fitted, seconds, error) in zip(batch, parallel(fits), strict=True):
@@ -89,20 +90,50 @@ def run_folds(
     return failures
 
 
-def _fit(timeline: Timeline, model: Any, fold: Fold, place: Path | None) -> tuple[Any, float, str]:
+def _fit(bench: Bench, model: Any, fold: Fold, place: Path | None) -> tuple[Any, float, str]:
     """The fitted model, seconds, and what went wrong. With a place, the model is kept there, and taken from there."""
     began = time.perf_counter()
     try:
         kept = place is not None and hasattr(model, "save") and hasattr(type(model), "load")
         if kept and place is not None and place.exists():
             return type(model).load(place), 0.0, ""
-        fitted = new_copy(model).fit(timeline.between(fold.fit_start, fold.fit_end), **timeline.arguments)
+        fitted = _fit_on(bench, model, bench.timeline.between(fold.fit_start, fold.fit_end), fold)
+        if not hasattr(fitted, "forecast"):
+            found = f"a {type(fitted).__name__} from {type(model).__name__}.fit"
+            raise_problem(DataError, Problem(found, "the fitted model", "Return self."))
         if kept and place is not None:
             place.parent.mkdir(parents=True, exist_ok=True)
             fitted.save(place)
     except Exception as error:  # any model may be scored, and one that fails must not cost the others
         return None, 0.0, _told(error)
     return fitted, time.perf_counter() - began, ""
+
+
+def _fit_on(bench: Bench, model: Any, rows: pd.DataFrame, fold: Fold) -> Any:
+    """A fitted copy; where the model refuses the rows, one without the series that have just begun."""
+    copy, arguments = new_copy(model), bench.timeline.arguments
+    if bench.vintages is not None and "vintages" in inspect.signature(copy.fit).parameters:
+        arguments["vintages"] = bench.vintages
+    try:
+        return copy.fit(rows, **arguments)
+    except DataError:
+        grown = _without_young(bench, rows, fold)
+        if len(grown) == len(rows) or not len(grown):
+            raise
+        return new_copy(model).fit(grown, **arguments)
+
+
+def _without_young(bench: Bench, rows: pd.DataFrame, fold: Fold) -> pd.DataFrame:
+    """The rows of a fit, without series that have fewer than two horizons of steps in them: too few to learn from."""
+    keys, panel = list(bench.timeline.roles.series), bench.truth.panel
+    times = pd.Index(panel.table[TIME])
+    inside = (times <= fold.fit_end) & (times >= (times.min() if fold.fit_start is None else fold.fit_start))
+    steps = np.bincount(panel.table[UNIT].to_numpy()[inside], minlength=len(panel.keys))
+    young = panel.keys[keys][steps < 2 * bench.horizon].drop_duplicates()
+    if not keys or not len(young):
+        return rows
+    own = pd.MultiIndex.from_frame(rows[keys].astype(object))
+    return rows[~own.isin(pd.MultiIndex.from_frame(young.astype(object)))]
 
 
 def _forecast(

@@ -9,14 +9,21 @@ import pandas as pd
 
 from hourglass_ts.forecast.truth import is_quantile
 
+LEAST_SHARE = 0.5
 POINT_SCORES = ("MAE", "RMSE", "bias", "sMAPE", "MASE", "RMSSE")
 
 
-def common_rows(rows: pd.DataFrame, n_models: int) -> pd.DataFrame:
-    """The rows of those forecast days that every model has a number for: all are scored on the very same."""
+def common_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of those forecast days that every model has a number for: all are scored on the very same.
+
+    A model with fewer than half of the days that another one has is left out, rather than all the days it lacks.
+    """
     usable = rows[rows["forecast"].notna()]
+    n_days = usable["model"].value_counts()
+    kept = n_days.index[(n_days > 0) & (n_days >= LEAST_SHARE * n_days.max())]
+    usable = usable[usable["model"].isin(kept)]
     day = usable.groupby(["fold", "unit", "time"], sort=False).ngroup().to_numpy()
-    complete = np.bincount(day, minlength=1)[day] == n_models if len(day) else np.zeros(0, dtype=bool)
+    complete = np.bincount(day, minlength=1)[day] == len(kept) if len(day) else np.zeros(0, dtype=bool)
     return usable[complete]
 
 
@@ -52,6 +59,9 @@ def score_rows(rows: pd.DataFrame, scales: pd.DataFrame, by: Sequence[str] = ())
         per_series[root] = np.sqrt(per_series.pop(squared))
     if "pinball" in per_series:
         per_series["WQL"] = 2 * _ratio(per_series.pop("pinball"), per_series.pop("absolute"))
+    for name in POINT_SCORES:  # all models are averaged over the same series: those that each has a score for
+        known = per_series[name].notna().groupby([per_series[label] for label in (*by, "unit")]).transform("all")
+        per_series[name] = per_series[name].where(known)
     names = [name for name in per_series.columns if name not in (*groups, "unit", "n")]
     ordered = [*[name for name in POINT_SCORES if name in names], *[name for name in names if name not in POINT_SCORES]]
     table = per_series.groupby(groups, observed=True, as_index=False)[["n", *ordered]].agg(
@@ -60,20 +70,29 @@ def score_rows(rows: pd.DataFrame, scales: pd.DataFrame, by: Sequence[str] = ())
     return table
 
 
-def score_notes(table: pd.DataFrame, names: Sequence[str], scales: pd.DataFrame) -> list[str]:
-    """Why scores are NaN, or averaged over fewer series than there are."""
+def score_notes(rows: pd.DataFrame, table: pd.DataFrame, names: Sequence[str], scales: pd.DataFrame) -> list[str]:
+    """Why scores are NaN, or averaged over fewer series than there are. rows: those that are scored."""
     notes = []
-    flat = np.flatnonzero(scales["mae"].isna().to_numpy())
+    scored = np.unique(rows["unit"])
+    flat = scored[scales["mae"].isna().to_numpy()[scored]]
     if len(flat):
-        which = names[flat[0]] or "the series"
-        more = f" and {len(flat) - 1} more" if len(flat) > 1 else ""
-        notes.append(f"MASE and RMSSE leave out {which}{more}: nothing changes over a season in training.")
-    if "sMAPE" in table and table["sMAPE"].isna().any():
-        notes.append("sMAPE is NaN where an actual value and its forecast are both 0: such a pair has no percentage.")
+        notes.append(f"MASE and RMSSE leave out {_listed(flat, names)}: nothing changes over a season in training.")
+    zero = np.unique(rows["unit"][(rows["actual"] == 0) & (rows["forecast"] == 0)])
+    if len(zero):
+        pair = "an actual value and a forecast are both 0, which has no percentage"
+        notes.append(f"sMAPE leaves out {_listed(zero, names)}: {pair}.")
+    never = np.setdiff1d(np.arange(len(names)), scored)
+    if len(never):
+        notes.append(f"Not scored: {_listed(never, names)}; not every model was fitted on it and has a forecast of it.")
     without = [str(row.model) for row in table.itertuples() if "WQL" not in table or np.isnan(row.WQL)]
     if without:
         notes.append(f"No interval scores for models without quantiles: {', '.join(without)}.")
     return notes
+
+
+def _listed(units: np.ndarray, names: Sequence[str]) -> str:
+    more = f" and {len(units) - 1} more" if len(units) > 1 else ""
+    return f"{names[units[0]] or 'the series'}{more}"
 
 
 def _losses(rows: pd.DataFrame, scales: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -38,16 +38,16 @@ def tell(
 ) -> Story:
     """Gather all that the report of a backtest shows, about the first of its models."""
     run, rows = result.run, result.common
-    model, truth = run.models[0], run.truth
+    model, truth = result.focus, run.truth
     overlap = result.overlap
     step = step_name(truth.panel.calendars[0].freq)
     skills, covered, revised = result.skill, result.coverage, result.revisions
     origins = pd.Index([fold.origin for fold in run.folds])
     target = ", ".join(str(label) for label in truth.panel.roles.target)
-    stride = run.plan.stride or run.plan.horizon
+    stride = int(np.median(np.diff(result.places))) if len(result.places) > 1 else 1
     return Story(
         title=title or f"Backtest of {target}",
-        headline=headline(skills, run.references, step),
+        headline=headline(skills, [name for name in run.references if name != model], step),
         remarks=(coverage_sentence(covered, model), revision_sentence(revised, model, stride, step)),
         unit=unit,
         model=model,
@@ -74,10 +74,10 @@ def tell(
 
 def _audited(audit: AuditResult) -> pd.DataFrame:
     """One row per check, with what was found, or what was tried."""
-    rows = [
-        (f"{c.stage}: {c.name}", c.verdict == "passed", "; ".join(map(str, c.findings)) or c.open or c.note)
-        for c in audit.outcomes
-    ]
+    rows = []
+    for check in audit.outcomes:
+        told = "; ".join(map(str, check.findings)) or (f"open: {check.open}" if check.open else check.note)
+        rows.append((f"{check.stage}: {check.name}", check.verdict != "leak", told))
     return pd.DataFrame(rows, columns=["check", "passed", "detail"])
 
 

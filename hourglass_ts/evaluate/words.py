@@ -65,19 +65,27 @@ def _clause(skills: pd.DataFrame, reference: str, unit: str) -> str:
     if not len(pooled) or math.isnan(pooled["skill"].iloc[0]):
         return ""
     value, low, high = (float(pooled[name].iloc[0]) for name in ("skill", "low", "high"))
-    size = f"{100 * abs(value):.0f} %" + ("" if math.isnan(low) else f" ± {100 * (high - low) / 2:.0f}")
+    size = f"{100 * abs(value):.0f} %" + _reach(abs(value), *sorted((abs(low), abs(high))))
     if math.isnan(low):
         return f"{'better' if value > 0 else 'worse'} than {reference} by {size}, from too few origins to be sure"
     if high < 0:
         return f"worse than {reference} by {size}"
     if low <= 0:
-        return f"no better than {reference} ({100 * value:+.0f} % ± {100 * (high - low) / 2:.0f})".replace("(-", "(−")
+        return f"no better than {reference} ({100 * value:+.0f} %{_reach(value, low, high)})".replace("-", "−")
     leads = own[own["lead"].notna()].sort_values("lead")
     better = leads[leads["low"] > 0]["lead"]
     last = int(leads["lead"].max())
     beyond = int(better.max()) if len(better) else 0
     tail = f"; no better beyond {unit} {beyond}" if 0 < beyond < last else ""
     return f"better than {reference} by {size}{tail}"
+
+
+def _reach(value: float, low: float, high: float) -> str:
+    """± half the interval, or its ends where it lies lopsided around the value."""
+    if math.isnan(low):
+        return ""
+    lopsided = abs((high - value) - (value - low)) > (high - low) / 4
+    return f", {100 * low:.0f} to {100 * high:.0f}" if lopsided else f" ± {100 * (high - low) / 2:.0f}"
 
 
 def _range(low: float, high: float) -> str:

@@ -88,10 +88,25 @@ class ConformalForecaster(BaseEstimator):
         """The model's transform, where it has one."""
         return getattr(self.model, "transform", None)
 
-    def fit(self, df: pd.DataFrame, *, time: Any = None, target: Any = None, series: Any = None, **roles: Any) -> Any:
-        """Fit a copy of the model on all but the calibration stretch, and calibrate on the stretch."""
+    def fit(
+        self,
+        df: pd.DataFrame,
+        *,
+        time: Any = None,
+        target: Any = None,
+        series: Any = None,
+        known: Any = None,
+        past: Any = None,
+        static: Any = None,
+        vintages: Vintages | None = None,
+    ) -> Any:
+        """Fit a copy of the model on all but the calibration stretch, and calibrate on the stretch.
+
+        vintages: the known columns as they were issued; without them the stretch is forecast from their final values,
+        and intervals are too narrow where those were not known in time.
+        """
         raise_problems(SettingsError, self._setting_problems())
-        named = Roles.from_arguments(time, target, series, **roles)
+        named = Roles.from_arguments(time, target, series, known, past, static)
         panel = check_frame(df, named, getattr(self.model, "freq", None))
         self.timeline_, truth = Timeline.of(df, panel.roles), Truth.of(panel)
         n_steps = self._stretch(len(truth.times))
@@ -100,7 +115,8 @@ class ConformalForecaster(BaseEstimator):
         self.keys_, self.end_ = panel.keys, end
         self.freq_ = common_freq(panel.calendars, getattr(self.model, "freq", None))
         self.series_scale_ = _positive(truth.scales(begin, season=1)["mae"].to_numpy())
-        scores = self._scores(self.timeline_, truth, np.arange(len(truth.times) - 1 - n_steps, len(truth.times) - 1))
+        stretch = np.arange(len(truth.times) - 1 - n_steps, len(truth.times) - 1)
+        scores = self._scores(self.timeline_, truth, stretch, vintages)
         early, late = scores.halves()
         options = SCALES if self.scale == "auto" else (self.scale,)
         trials = {name: late.with_quantiles(Offsets.fit(early, name, self.pooled)) for name in options}

@@ -52,13 +52,23 @@ class OriginEnsemble(BaseEstimator):
         """The model's transform, where it has one."""
         return getattr(self.model, "transform", None)
 
-    def fit(self, df: pd.DataFrame, *, time: Any = None, target: Any = None, series: Any = None, **roles: Any) -> Any:
+    def fit(
+        self,
+        df: pd.DataFrame,
+        *,
+        time: Any = None,
+        target: Any = None,
+        series: Any = None,
+        known: Any = None,
+        past: Any = None,
+        static: Any = None,
+    ) -> Any:
         """Fit a copy of the model."""
         problems = count_problems(origins=self.origins)
         if not (hasattr(self.model, "fit") and hasattr(self.model, "forecast")):
             problems.append(Problem(f"model={self.model!r}", "a forecaster with fit and forecast", "Pass one."))
         raise_problems(SettingsError, problems)
-        named = Roles.from_arguments(time, target, series, **roles)
+        named = Roles.from_arguments(time, target, series, known, past, static)
         panel = check_frame(df, named, getattr(self.model, "freq", None))
         self.timeline_ = Timeline.of(df, panel.roles)
         self.model_ = new_copy(self.model).fit(df, **self.timeline_.arguments)
@@ -71,7 +81,8 @@ class OriginEnsemble(BaseEstimator):
         roles, issues = timeline.roles, None
         if known is not None:
             labels = [roles.time, *roles.series, *roles.known]
-            together = pd.concat([timeline.df[labels], known[labels]], ignore_index=True)
+            flat = [part if roles.time in part.columns else part.reset_index() for part in (timeline.df, known)]
+            together = pd.concat([part[labels] for part in flat], ignore_index=True)
             issues = Vintages(together.assign(**{ISSUED: times[0]}), ISSUED, roles.time, roles.series)
         frame = self.forecast_from(timeline.df, [times[-1]], vintages=issues)
         return frame.drop(columns=["origin", "lead"])

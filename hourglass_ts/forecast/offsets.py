@@ -118,7 +118,7 @@ class Offsets:
         dense = np.full((int(number.max(initial=0)) + 1, *scores.shape, len(scores.levels)), np.nan)
         dense[number, unit, lead] = scores.of(scale)
         counts = np.isfinite(dense[..., 0]).sum(axis=0).max(axis=-1)
-        is_own = counts >= OWN_SCORES if pooled is None else np.full(len(counts), not pooled)
+        is_own = counts >= OWN_SCORES if pooled is None else (counts > 0) & (not pooled)
         pool = dense.reshape(-1, 1, *dense.shape[2:])
         values, spreads = np.broadcast_to(_centre(pool, scores.levels), dense.shape[1:]).copy(), _spread(pool, dense)
         if is_own.any():

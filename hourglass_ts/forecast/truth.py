@@ -60,7 +60,7 @@ class Truth:
         columns = {"row": rows, "unit": unit[rows].astype(np.int32), "time": place[rows].astype(np.int32)}
         columns |= {"lead": lead[rows].astype(np.int32), "actual": self.values[found[rows]]}
         given = [label for label in frame.columns if label == "forecast" or is_quantile(label)]
-        return columns | {str(label): frame[label].to_numpy(np.float64)[rows] for label in given}
+        return columns | {str(label): _finite(frame[label].to_numpy(np.float64)[rows]) for label in given}
 
     def scales(self, until: Any, season: int | None) -> pd.DataFrame:
         """MAE and MSE of the seasonal naive forecast inside every unit's rows up to a time: one row per unit.
@@ -112,6 +112,11 @@ class Truth:
             )
             raise_problem(DataError, problem)
         return unit
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Values with NaN for those that are no finite number, so that no mean is infinite."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def is_quantile(label: Hashable) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.frames.columns import to_times
-from hourglass_ts.frames.roles import OBSERVED, STEP, TIME, UNIT, Roles, Source, resolve
+from hourglass_ts.frames.roles import OBSERVED, STEP, TIME, UNIT, VALUE, Roles, Source, resolve
 from hourglass_ts.frames.schema import Panel, future_rows
 
 
@@ -83,6 +83,20 @@ def view_from(
     usable &= starts <= ends
     units = np.flatnonzero(usable)
     return View(panel, origin, units, _first_observed(panel, starts[units]), ends[units])
+
+
+def seen_from(views: Sequence[View]) -> Panel:
+    """The panel of some views, with every value blotted out that lies after the last of them.
+
+    Of units that are in no view the first value remains, since none may be empty.
+    """
+    panel = views[0].panel
+    last = unit_bounds(panel)[0]
+    for view in views:
+        last[view.units] = np.maximum(last[view.units], view.ends)
+    later = np.arange(len(panel.table)) > last[panel.table[UNIT].to_numpy()]
+    seen = panel.table[OBSERVED].to_numpy() & ~later
+    return replace(panel, table=panel.table.assign(**{VALUE: panel.table[VALUE].where(~later), OBSERVED: seen}))
 
 
 def unit_bounds(panel: Panel) -> tuple[np.ndarray, np.ndarray]:

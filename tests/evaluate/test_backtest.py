@@ -63,6 +63,14 @@ class Spy:
         return pd.concat(parts)
 
 
+class Watched(Naive):
+    """The naive forecast, of any horizon."""
+
+    def fit(self, df: pd.DataFrame, **roles: Any) -> Watched:
+        CALLS.append(("fit", df.copy(), roles))
+        return super().fit(df, **roles)
+
+
 def calls(kind: str) -> list[pd.DataFrame]:
     return [df for name, df, _ in CALLS if name == kind]
 
@@ -201,10 +209,12 @@ def test_with_an_embargo_and_a_gap_no_target_of_the_training_overlaps_one_that_i
 
     def overlaps(**purged: int) -> bool:
         CALLS.clear()
-        result = run({"spy": Naive(span + 1), "watch": Spy()}, frame, horizon=span + 1, folds=3, refit=True, **purged)
+        result = run(Watched(span + 1), frame, horizon=span + 1, folds=3, refit=True, **purged)
         learnt = [set(given["day"]) for given in calls("fit")]
         scored = [set(part["day"]) for _, part in result.forecasts.groupby("fold")]
         assert len(learnt) == len(scored) == 3
+        ends = [fold.origin - pd.Timedelta(days=purged.get("embargo", 0)) for fold in result.run.folds]
+        assert [max(part) for part in learnt] == ends  # later targets that look forwards are not known at the origin
         return any(
             abs((a - b).days) < span
             for training, test in zip(learnt, scored, strict=True)
@@ -416,6 +426,28 @@ def test_what_a_model_gives_wrongly_is_named(wrong: Any, message: str) -> None:
         run({"odd": Odd(wrong)}, two_shops(), series="shop", folds=[day(5)])
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda frame: frame.assign(day=frame["day"] + pd.Timedelta("12h")),
+        lambda frame: frame.assign(forecast=np.nan),
+        lambda frame: frame[:0],
+    ],
+    ids=["times off the grid", "NaN alone", "no rows"],
+)
+def test_a_model_that_forecasts_nothing_that_came_true_does_not_vanish_silently(wrong: Any) -> None:
+    with pytest.raises(DataError, match=r"no forecast of 'odd'.*None meets an actual value"):
+        run({"odd": Odd(wrong)}, days(12), folds=2)
+    with pytest.warns(UserWarning, match="no forecast of 'odd'"):
+        run({"odd": Odd(wrong), "good": Naive(2)}, days(12), folds=2)
+
+
+def test_a_fit_that_gives_nothing_back_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spy, "fit", lambda self, df, **roles: None)
+    with pytest.raises(DataError, match=r"a NoneType from Spy\.fit; expected the fitted model\. Return self"):
+        run(Spy(), days(12), folds=3)
+
+
 class Slotted:
     """Has neither sklearn's methods nor a `__dict__`."""
 
@@ -506,13 +538,19 @@ def folds_in(file: Path) -> set[int]:
         return set()
 
 
+def is_forecasting(folder: Path, side: Path, at_least: int) -> bool:
+    """Whether so many folds are noted, and the next one's forecast has begun."""
+    done, lines = len(folds_in(folder / FILE)), side.read_text().splitlines() if side.exists() else []
+    return done >= at_least and sum(line.startswith("forecast") for line in lines) > done
+
+
 def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     folder, side, out = tmp_path / "run", tmp_path / "side", tmp_path / "out.pkl"
     whole_side, whole_out = tmp_path / "whole_side", tmp_path / "whole.pkl"
-    killed = started(folder, out, side, pause=0.3)
+    killed = started(folder, out, side, pause=0.5)
     undisturbed = started("", whole_out, whole_side, pause=0)
     deadline = time.monotonic() + 120
-    while len(folds_in(folder / FILE)) < 4 and time.monotonic() < deadline:
+    while not is_forecasting(folder, side, at_least=4) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
@@ -609,6 +647,12 @@ def test_a_plain_model_inside_another_is_known_again(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(results[0].forecasts, results[1].forecasts)
     with pytest.raises(SettingsError, match="another backtest"):
         run({"c": ConformalForecaster(Slotted(), calibration=31)}, noise(), folds=2, folder=tmp_path)
+
+
+def test_a_function_among_the_settings_is_known_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        run({"odd": Odd(lambda frame: frame)}, noise(), folds=2, folder=tmp_path)
+    assert len(calls("fit")) == 1
 
 
 def test_a_broken_file_is_refused(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ def positions(plan: FoldPlan) -> list[tuple[Any, ...]]:
             FoldPlan(3, np.array([105, 120]), embargo=2, window=4, refit=True),
             [(105, 102, 0, None, 103), (120, 117, 1, 115, 118)],
         ),
+        (
+            FoldPlan(3, [109, 110], window=10, refit=True),
+            [(109, None, 0, None, 109), (110, 101, 1, 101, 110)],
+        ),
     ],
     ids=[
         "expanding",
@@ -98,6 +102,7 @@ def positions(plan: FoldPlan) -> list[tuple[Any, ...]]:
         "origins given",
         "origins between times",
         "origins with embargo and window",
+        "a window as long as the history, and one row shorter",
     ],
 )
 def test_positions(plan: FoldPlan, expected: list[tuple[Any, ...]]) -> None:

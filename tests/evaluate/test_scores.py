@@ -80,11 +80,13 @@ def test_a_constant_series_has_no_mase_and_does_not_hide_the_others() -> None:
     ground = scales((NAN, NAN), (2.0, 4.0))
     table = score_rows(rows, ground)
     assert table[["MAE", "MASE", "RMSSE"]].iloc[0].tolist() == [1.5, 0.5, 0.5]
-    assert score_notes(table, ["flat", "b"], ground)[0].startswith("MASE and RMSSE leave out flat: nothing changes")
+    notes = score_notes(rows, table, ["flat", "b"], ground)
+    assert notes[0] == "MASE and RMSSE leave out flat: nothing changes over a season in training."
     alone = score_rows(rows[:1], ground)
     assert alone[["MASE", "RMSSE"]].isna().all(axis=None)
     assert alone["MAE"].tolist() == [2.0]
-    several = score_notes(table, ["", "b", "c"], scales((NAN, NAN), (2.0, 4.0), (NAN, NAN)))
+    third = pd.concat([rows, rows[:1].assign(unit=2)])
+    several = score_notes(third, table, ["", "b", "c"], scales((NAN, NAN), (2.0, 4.0), (NAN, NAN)))
     assert several[0].startswith("MASE and RMSSE leave out the series and 1 more:")
 
 
@@ -92,11 +94,26 @@ def test_a_pair_of_zeros_has_no_percentage() -> None:
     rows = frame(
         [("m", 0, 0, 1, 0.0, 0.0), ("m", 0, 0, 2, 1.0, 3.0), ("n", 0, 0, 1, 0.0, 2.0), ("n", 0, 0, 2, 1.0, 1.0)]
     )
-    table = score_rows(rows, ONE).set_index("model")
-    assert math.isnan(table.loc["m", "sMAPE"])
-    assert table.loc["n", "sMAPE"] == 100.0
-    assert any("sMAPE is NaN" in note for note in score_notes(table.reset_index(), [""], ONE))
-    assert not any("sMAPE" in note for note in score_notes(table.reset_index()[1:], [""], ONE))
+    table = score_rows(rows, ONE)
+    assert table["sMAPE"].isna().all()  # of n, too: models are averaged over the same series
+    assert table["MAE"].tolist() == [1.0, 1.0]
+    assert score_notes(rows, table, [""], ONE)[0].startswith("sMAPE leaves out the series: an actual value and a")
+    others = rows[rows["model"] == "n"]
+    found = score_rows(others, ONE)
+    assert found["sMAPE"].tolist() == [100.0]
+    assert not any("sMAPE" in note for note in score_notes(others, found, [""], ONE))
+    second = pd.concat([rows, rows[1::2].assign(unit=1)])
+    both = score_rows(second, scales((1.0, 1.0), (1.0, 1.0)))
+    assert both["sMAPE"].tolist() == [100.0, 0.0]
+    assert score_notes(second, both, ["a", "b"], scales((1.0, 1.0), (1.0, 1.0)))[0].startswith("sMAPE leaves out a:")
+
+
+def test_series_without_a_common_forecast_are_told() -> None:
+    rows = frame([("m", 0, 1, 1, 2.0, 3.0)])
+    ground = scales((NAN, NAN), (1.0, 1.0), (1.0, 1.0))
+    notes = score_notes(rows, score_rows(rows, ground), ["a", "b", "c"], ground)
+    assert notes[0].startswith("Not scored: a and 1 more;")
+    assert not any("MASE" in note for note in notes)
 
 
 def test_a_model_without_quantiles_beside_one_with() -> None:
@@ -108,10 +125,10 @@ def test_a_model_without_quantiles_beside_one_with() -> None:
     table = score_rows(rows, ONE)
     assert table["coverage 90 %"].tolist()[0] == 1.0
     assert table.set_index("model").loc["without", ["WQL", "coverage 90 %", "interval score 90 %"]].isna().all()
-    assert score_notes(table, [""], ONE) == ["No interval scores for models without quantiles: without."]
+    assert score_notes(rows, table, [""], ONE) == ["No interval scores for models without quantiles: without."]
     nobody = score_rows(rows.drop(columns=["q0.05", "q0.95"]), ONE)
     assert "WQL" not in nobody
-    assert score_notes(nobody, [""], ONE) == ["No interval scores for models without quantiles: with, without."]
+    assert score_notes(rows, nobody, [""], ONE) == ["No interval scores for models without quantiles: with, without."]
 
 
 def test_all_actual_values_zero_have_no_wql() -> None:
@@ -144,15 +161,23 @@ def test_only_days_that_all_models_forecast_are_common() -> None:
             *[(model, 1, 1, 1, 1.0, 1.0) for model in "ab"],
         ]
     )
-    found = common_rows(rows, 2)
+    found = common_rows(rows)
     assert found[["model", "fold", "unit", "lead"]].to_numpy().tolist() == [
         ["a", 0, 0, 1],
         ["b", 0, 0, 1],
         ["a", 1, 1, 1],
         ["b", 1, 1, 1],
     ]
-    assert len(common_rows(rows, 3)) == 0
-    assert len(common_rows(rows[:0], 0)) == 0
+    assert len(common_rows(rows[:0])) == 0
+
+
+@pytest.mark.parametrize(("n", "is_kept"), [(0, False), (4, False), (5, True), (10, True)])
+def test_a_model_with_fewer_than_half_of_the_days_does_not_cost_the_others(n: int, is_kept: bool) -> None:
+    whole = [(model, fold, 0, 1, 1.0, 1.0) for model in "ab" for fold in range(10)]
+    rows = frame([*whole, *[("c", fold, 0, 1, 1.0, 1.0 if fold < n else NAN) for fold in range(10)]])
+    found = common_rows(rows)
+    assert set(found["model"]) == (set("abc") if is_kept else set("ab"))
+    assert sorted(found["fold"].unique()) == list(range(n if is_kept else 10))
 
 
 @pytest.mark.parametrize("by", [[], ["lead"], ["unit", "fold"]], ids=str)
@@ -161,7 +186,7 @@ def test_no_rows_give_no_scores(by: list[str]) -> None:
     table = score_rows(rows, ONE, by)
     assert len(table) == 0
     assert {"model", "n", "MAE", "WQL", *by} <= set(table)
-    assert isinstance(score_notes(table, [""], ONE), list)
+    assert score_notes(rows, table, ["x"], ONE)[0].startswith("Not scored: x;")
 
 
 # --- against loops ---------------------------------------------------------------------------------------------------
@@ -209,11 +234,20 @@ def reference(
     for row in rows.to_dict("records"):
         key = tuple(row[name] for name in ("model", *by))
         groups.setdefault(key, {}).setdefault(row["unit"], []).append(row)
+    each = {
+        (key, unit): of_series(own, ground["mae"][unit], ground["mse"][unit], levels)
+        for key, series in groups.items()
+        for unit, own in series.items()
+    }
+    lost = {(key[1:], unit, name) for (key, unit), own in each.items() for name in own if math.isnan(own[name])}
     found = {}
     for key, series in groups.items():
-        each = [of_series(own, ground["mae"][unit], ground["mse"][unit], levels) for unit, own in series.items()]
-        found[key] = {name: mean([one[name] for one in each if not math.isnan(one[name])]) for name in each[0]}
-        found[key]["n"] = sum(len(own) for own in series.values())
+        found[key] = {"n": float(sum(len(own) for own in series.values()))}
+        for name in each[key, next(iter(series))]:
+            known = [each[key, unit][name] for unit in series if not math.isnan(each[key, unit][name])]
+            if name in POINT_SCORES:  # a series without it for one model is left out for all
+                known = [each[key, unit][name] for unit in series if (key[1:], unit, name) not in lost]
+            found[key][name] = mean(known)
     return found
 
 

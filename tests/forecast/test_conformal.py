@@ -63,7 +63,7 @@ def test_conformal_quantile_is_its_definition(level: float) -> None:
 @pytest.mark.parametrize("n", [20, 39, 60, 199, 200])
 def test_exchangeable_scores_are_covered_as_promised(n: int) -> None:
     """On average over draws, by at most 1 / (n + 1) more on either side, whatever the distribution."""
-    draws = 40_000
+    draws = 20_000
     luck = np.random.default_rng(n).standard_t(2, size=(n + 1, draws)) ** 3 - 5
     scores, new = luck[:n], luck[n]
     low, high = conformal_quantile(scores, 0.1), conformal_quantile(scores, 0.9)
@@ -124,10 +124,14 @@ def by_hand(
     return found
 
 
+@pytest.mark.parametrize("comes_to_rest", [False, True])
 @pytest.mark.parametrize("adaptive", [True, False])
 @pytest.mark.parametrize("scale", ["series", "volatility"])
-def test_one_series_by_hand(scale: str, adaptive: bool) -> None:
+def test_one_series_by_hand(scale: str, adaptive: bool, comes_to_rest: bool) -> None:
+    """Where a series comes to rest, a tenth of its usual change remains as its volatility."""
     y = walk(160, 3)
+    if comes_to_rest:
+        y[112:] = y[112]
     model = fit(Naive(3), frame_of(y[:110]), calibration=40, scale=scale, adaptive=adaptive)
     now = model.forecast()
     assert list(now) == ["id", "t", "forecast", "q0.1", "q0.5", "q0.9"]
@@ -298,11 +302,11 @@ def test_exchangeable_errors_are_covered_from_the_first_day() -> None:
 
 
 def test_coverage_recovers_after_the_volatility_triples() -> None:
-    changes = np.random.default_rng(2).normal(size=1400)
-    df = frame_of(50 + np.where(np.arange(1400) < 400, changes, 3 * changes).cumsum())
-    early = df[df["t"] < 400]
+    changes = np.random.default_rng(2).normal(size=1000)
+    df = frame_of(50 + np.where(np.arange(1000) < 300, changes, 3 * changes).cumsum())
+    early = df[df["t"] < 300]
     follows, stays = (fit(Naive(1), early, adaptive=way, scale="series") for way in (True, False))
-    late = range(1100, 1399)
+    late = range(800, 999)
     assert coverage(stays, df, late) < 0.45
     assert abs(coverage(follows, df, late) - 0.8) < 0.05
 
@@ -370,7 +374,7 @@ def test_the_model_that_was_given_stays_as_it_is() -> None:
 # --- shapes, and what cannot be --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_quantiles_never_cross_and_the_point_forecast_stays(seed: int) -> None:
     rng = np.random.default_rng(seed)
     levels = rng.permutation([0.01, 0.05, 0.1, 0.3, 0.5, 0.51, 0.7, 0.9, 0.95, 0.99]).tolist()

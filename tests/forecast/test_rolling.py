@@ -43,8 +43,8 @@ MODELS: dict[str, Any] = {
 
 
 FEW = ["days", "holes, late and early", "covariates"]
-SOME = [*FEW, "hours into summer time", "wide", "several targets"]
-SHOWN_TO = {"hourglass": SOME, "conformal": SOME, "hourglass on its floor": FEW[1:], "hourglass, filled": FEW[1:]}
+SOME = [*FEW, "wide", "hours into summer time"]
+SHOWN_TO = {"hourglass": SOME, "conformal": SOME[1:], "hourglass on its floor": FEW[1:], "hourglass, filled": FEW[1:]}
 
 
 def pairs(*names: str) -> list[tuple[str, str]]:
@@ -81,6 +81,7 @@ def ids_in_view(world: World, step: int) -> list[Any] | None:
     if series_column(world) is None:
         return None
     ids = {"holes, late and early": list("abc"), "categorical ids": list("abc"), "several targets": [3, 7]}
+    ids["days and weeks"] = ["b", "a"]
     return next((found for name, found in ids.items() if WORLDS[name] is world), ["a", "b"] if step < 80 else ["a"])
 
 
@@ -105,7 +106,7 @@ def test_from_an_origin_is_as_if_the_frame_ended_there(model: str, name: str) ->
 @pytest.mark.parametrize(("model", "name"), pairs("days", "holes, late and early", "wide", "covariates"))
 def test_what_comes_after_the_origin_changes_nothing(model: str, name: str) -> None:
     world, forecaster = WORLDS[name], fitted(model, name)
-    for step in (66, 80):
+    for step in (66, 80) if model not in SHOWN_TO else (80,):
         origin = world.axis[step]
         honest = forecaster.forecast_from(world.df, [origin])
         assert_same(forecaster.forecast_from(world.with_other_future(origin), [origin]), honest, model)
@@ -116,6 +117,16 @@ def test_what_comes_after_the_origin_changes_nothing(model: str, name: str) -> N
             if name != "holes, late and early":  # its series d would have no value at all
                 assert_same(forecaster.forecast_from(emptied, [origin]), honest, model)
             assert_same(forecaster.forecast_from(world.df[~late], [origin]), honest, model)
+
+
+@pytest.mark.parametrize("model", ["ewma", "ridge, log", "hourglass, filled"])
+def test_a_later_value_that_has_no_logarithm_is_no_matter(model: str) -> None:
+    world, forecaster = WORLDS["covariates"], fitted(model, "covariates")
+    origin = world.axis[80]
+    altered = world.df.assign(y=world.df["y"].where(world.df["t"] <= origin, -5.0))
+    assert_same(forecaster.forecast_from(altered, [origin]), forecaster.forecast_from(world.df, [origin]), model)
+    with pytest.raises(DataError, match="0 or less"):
+        forecaster.forecast_from(altered, [world.axis[86]])
 
 
 @pytest.mark.parametrize(
@@ -146,6 +157,15 @@ def test_a_start_hides_what_lies_before_it(model: str) -> None:
     altered = world.df.assign(y=world.df["y"].where(~early, 99.0))
     honest = forecaster.forecast_from(world.df, [origin], starts=[start])
     assert_same(forecaster.forecast_from(altered, [origin], starts=[start]), honest, model)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_from_the_very_first_rows(model: str) -> None:
+    """Fewer rows than any window or season has, and too few to show their frequency."""
+    world, forecaster = WORLDS["days"], fitted(model, "days")
+    for step in (0, 1, 5):
+        found = forecaster.forecast_from(world.df, [world.axis[step]])
+        assert_same(found, expected(forecaster, world, world.axis[step], None), model)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass_ts.frames.origins import View, panel_times, row_times, unit_bounds, view_from
+from hourglass_ts.frames.origins import View, panel_times, row_times, seen_from, unit_bounds, view_from
 from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel, Roles, check_frame, future_rows
 from tests.reference.worlds import HORIZON, N_STEPS, ORIGIN_STEPS, WORLDS, World
 
@@ -125,6 +125,19 @@ def test_what_a_view_says_of_itself() -> None:
     assert of(86).goes_on(3)
     assert not of(87).goes_on(3)
     assert of(72).ends.tolist() == [70]  # 71 and 72 are holes
+
+
+def test_what_lies_after_the_last_of_some_views_is_blotted_out() -> None:
+    world = WORLDS["holes, late and early"]
+    panel = whole(world)
+    among = panel.keys["id"].isin([*"abc"]).to_numpy()
+    views = [view_from(panel, world.axis[step], 3, among=among, given_known=False) for step in (80, 69)]
+    found = seen_from(views)
+    late = (panel.table[TIME] > world.axis[80]) | (panel.table[UNIT] == 3)
+    late[panel.table.index[panel.table[UNIT] == 3][0]] = False  # d is in no view: its first value remains
+    assert late.sum() > 20
+    expected = panel.table.assign(**{VALUE: panel.table[VALUE].mask(late), OBSERVED: panel.table[OBSERVED] & ~late})
+    pd.testing.assert_frame_equal(found.table, expected)
 
 
 def test_times_and_bounds_of_a_panel() -> None:

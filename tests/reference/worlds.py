@@ -128,6 +128,15 @@ def _categories() -> World:
     return World(holey.df.assign(id=ids), holey.roles, holey.axis)
 
 
+def _days_and_weeks() -> World:
+    """`a` has a value for every day, `b` one for every Thursday."""
+    axis = pd.date_range("2024-01-01", periods=N_STEPS)
+    days = pd.DataFrame({"id": "a", "t": axis, "y": _values(N_STEPS, 1)})
+    weeks = pd.DataFrame({"id": "b", "t": axis, "y": _values(N_STEPS, 2)})[3::7]
+    roles = {"time": "t", "target": "y", "series": "id"}
+    return World(pd.concat([weeks, days]), roles, axis, {"a": "D", "b": "W-THU"})
+
+
 def _hours(first: str) -> World:
     return _alone(pd.date_range(first, periods=N_STEPS, freq="h", tz="Europe/Berlin"), "h")
 
@@ -151,4 +160,5 @@ WORLDS: dict[str, World] = {
     "several targets": _several(),
     "covariates": _covariates(),
     "categorical ids": _categories(),
+    "days and weeks": _days_and_weeks(),
 }

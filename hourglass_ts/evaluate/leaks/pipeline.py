@@ -13,7 +13,7 @@ from hourglass_ts.errors import DataError, Problem, raise_problem
 from hourglass_ts.evaluate.leaks.compare import ROUNDING, Change, changes, keyed, one_name
 from hourglass_ts.evaluate.leaks.result import Check, Finding
 from hourglass_ts.evaluate.leaks.trials import outcomes, repeatable, summary
-from hourglass_ts.evaluate.leaks.worlds import Cut, row_times
+from hourglass_ts.evaluate.leaks.worlds import Cut, row_times, with_hole_before
 
 N_NAMED = 4
 
@@ -68,12 +68,12 @@ def prepare_checks(
     features: pd.DataFrame,
     unknown: Sequence[Hashable],
     seed: int,
+    name: str = "rows up to the cutoff do not know what follows",
 ) -> list[Check]:
     """Run the pipeline on frames with other futures: what it makes of rows up to the cutoff must stay.
 
     features: what it makes of `frame`.  unknown: the columns of `frame` that are not known beforehand.
     """
-    name = "rows up to the cutoff do not know what follows"
     reference = pipeline.past(features)
     again = changes(reference, pipeline.past(pipeline.features(frame)), len(pipeline.cut.series))
     if again:
@@ -95,6 +95,21 @@ def prepare_checks(
     count = sum(outcome.changes is not None for outcome in tried)
     undecided = "" if count else "prepare raised in every altered case"
     return [Check("prepare", name, count, findings, summary(tried), undecided)]
+
+
+def hole_checks(pipeline: Pipeline, frame: pd.DataFrame, unknown: Sequence[Hashable], seed: int) -> list[Check]:
+    """The same where the last values before the cutoff are missing: a filling from later rows shows nowhere else.
+
+    Only for frames that have holes; a pipeline that cannot take these is left in peace.
+    """
+    if not any(frame[label].isna().any() for label in unknown if label in frame.columns):
+        return []
+    holed = with_hole_before(frame, pipeline.cut, unknown)
+    try:
+        features = pipeline.features(holed)
+    except Exception:
+        return []
+    return prepare_checks(pipeline, holed, features, unknown, seed, "holes are not filled from later rows")
 
 
 def _prepare_finding(check: str, change: Change, labels: Sequence[str]) -> Finding:

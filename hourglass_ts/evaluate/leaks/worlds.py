@@ -15,6 +15,7 @@ from hourglass_ts.frames.columns import to_times
 from hourglass_ts.frames.roles import Source
 
 DEFAULT_SHARE = 0.8
+HOLE_STEPS = 2
 NEW_LEVEL = "!later"
 """Sorts before letters and digits, so that encoders which number levels in order number all others anew."""
 
@@ -196,12 +197,25 @@ def with_missing_values(frame: pd.DataFrame, cut: Cut, columns: Sequence[Hashabl
     """Half of the future values of some columns missing, but for the last rows of all series, which keep their ends."""
     steps, late = cut.steps_after(frame), cut.late(frame)
     holes = late & (steps < steps.max()) & (np.random.default_rng(seed).random(len(frame)) < 0.5)
+    return _masked(frame, columns, holes)
+
+
+def _masked(frame: pd.DataFrame, columns: Sequence[Hashable], rows: np.ndarray) -> pd.DataFrame:
+    """Some columns missing in some rows; those of truth values stay, since they cannot be."""
     for label in columns:
         if label in frame.columns and not types.is_bool_dtype(frame[label].dtype):
             column = frame[label]
             whole = isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu"
-            frame = with_column(frame, label, (column.astype(float) if whole else column).mask(holes))
+            frame = with_column(frame, label, (column.astype(float) if whole else column).mask(rows))
     return frame
+
+
+def with_hole_before(frame: pd.DataFrame, cut: Cut, columns: Sequence[Hashable]) -> pd.DataFrame:
+    """The last values up to the cutoff of some columns missing, in every series."""
+    times, before = row_times(frame, cut.time), ~cut.after(frame)
+    rank = pd.Series(times.argsort().argsort()).where(before)
+    last = rank.groupby(cut.keys(frame), dropna=False).rank(ascending=False).to_numpy() <= HOLE_STEPS
+    return _masked(frame, columns, last)
 
 
 def with_more_rows(frame: pd.DataFrame, cut: Cut) -> pd.DataFrame:
