@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass_ts.evaluate.backtest import rolling_forecasts
 from hourglass_ts.forecaster import HourGlassForecaster
 from hourglass_ts.frames.schema import STEP, TIME, UNIT, Panel, Roles, check_frame
 from hourglass_ts.windows.dataset import window_dataset
@@ -173,23 +172,10 @@ def forecaster(**changes: Any) -> HourGlassForecaster:
     return HourGlassForecaster(HORIZON, CONTEXT, accelerator="cpu", progress=False, **tiny, **changes)
 
 
-class Recorder:
-    """A fitted model that keeps what it forecast."""
-
-    def __init__(self, model: HourGlassForecaster) -> None:
-        self.model, self.forecasts = model, []
-
-    def forecast(self, history: pd.DataFrame) -> pd.DataFrame:
-        self.forecasts.append(self.model.forecast(history))
-        return self.forecasts[-1]
-
-
 def forecasts_up_to_cutoff(model: HourGlassForecaster, frame: pd.DataFrame) -> pd.DataFrame:
     """What a backtest over the whole frame lets a fitted model forecast from two origins up to the cutoff."""
-    recorder = Recorder(model)
-    origins = [CUTOFF - pd.Timedelta(days=9), CUTOFF]
-    rolling_forecasts({"model": recorder}, frame, origins, time="t", target="y", series="id")
-    return pd.concat(recorder.forecasts, ignore_index=True)
+    found = model.forecast_from(frame, [CUTOFF - pd.Timedelta(days=9), CUTOFF])
+    return found.drop(columns=["origin", "lead"])
 
 
 @pytest.mark.parametrize("gaps", [False, True])
