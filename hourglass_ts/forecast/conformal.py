@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
-from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
+from hourglass_ts.forecast.checks import check_fitted, count_problems, quantile_names, quantile_problems
 from hourglass_ts.forecast.offsets import Offsets, Scores, in_order
 from hourglass_ts.forecast.protocol import common_freq
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts, with_leads
@@ -111,6 +111,7 @@ class ConformalForecaster(BaseEstimator):
         self.timeline_, truth = Timeline.of(df, panel.roles), Truth.of(panel)
         n_steps = self._stretch(len(truth.times))
         begin, end = truth.times[-1 - n_steps], truth.times[-1]
+        self.timeline_ = self.timeline_.of_series_until(begin)
         self.model_ = new_copy(self.model).fit(self.timeline_.between(None, begin), **self.timeline_.arguments)
         self.keys_, self.end_ = panel.keys, end
         self.freq_ = common_freq(panel.calendars, getattr(self.model, "freq", None))
@@ -129,6 +130,7 @@ class ConformalForecaster(BaseEstimator):
         self, df: pd.DataFrame | None = None, *, known: pd.DataFrame | None = None, **options: Any
     ) -> pd.DataFrame:
         """The model's forecast with calibrated quantiles; arguments as the model takes them."""
+        check_fitted(self)
         timeline = self.timeline_ if df is None else Timeline.of(df, self.timeline_.roles)
         given = {} if known is None else {"known": known}
         frame, lead = with_leads(self.model_.forecast(timeline.df, **given, **options), timeline.roles, self.model_)
@@ -145,6 +147,7 @@ class ConformalForecaster(BaseEstimator):
         starts: Sequence[Any] | None = None,
     ) -> pd.DataFrame:
         """Forecast from every origin as `forecast` would at that time."""
+        check_fitted(self)
         timeline = Timeline.of(df, self.timeline_.roles)
         frame = rolling_forecasts(self.model_, timeline, origins, vintages=vintages, starts=starts)
         truth = self._truth(timeline)

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from hourglass_ts.errors import Problem, SettingsError, raise_problems
-from hourglass_ts.forecast.checks import count_problems
+from hourglass_ts.forecast.checks import check_fitted, count_problems
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts
 from hourglass_ts.forecast.truth import is_quantile
 from hourglass_ts.frames.origins import panel_times
@@ -76,6 +76,7 @@ class OriginEnsemble(BaseEstimator):
 
     def forecast(self, df: pd.DataFrame | None = None, *, known: pd.DataFrame | None = None) -> pd.DataFrame:
         """The averaged forecast from the end of `df`, or of the rows of `fit`; `known` as the model takes it."""
+        check_fitted(self)
         timeline = self.timeline_ if df is None else Timeline.of(df, self.timeline_.roles)
         times = self._times(timeline)
         roles, issues = timeline.roles, None
@@ -96,6 +97,7 @@ class OriginEnsemble(BaseEstimator):
         starts: Sequence[Any] | None = None,
     ) -> pd.DataFrame:
         """Forecast from every origin as `forecast` would at that time."""
+        check_fitted(self)
         timeline = Timeline.of(df, self.timeline_.roles)
         times = self._times(timeline)
         newest = times.searchsorted(pd.Index(origins), side="right") - 1

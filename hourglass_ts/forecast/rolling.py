@@ -47,6 +47,15 @@ class Timeline:
         ]
         return self.df.loc[self.times > origin, labels]
 
+    def of_series_until(self, last: Any) -> Timeline:
+        """Without the rows of series that have none up to `last`."""
+        keys = list(self.roles.series)
+        if not keys:
+            return self
+        own = pd.MultiIndex.from_frame(self.df[keys].astype(object))
+        rows = own.isin(own[self.times <= last])
+        return Timeline(self.df[rows], self.roles, self.times[rows])
+
     @property
     def arguments(self) -> dict[str, Any]:
         """The roles as `fit` takes them."""

@@ -297,7 +297,7 @@ def test_seasonal_scores_take_the_season() -> None:
     assert table.loc["seasonal naive", "MASE"] == pytest.approx(((32 + 36) / 2 / scales[0] + 3 / scales[1]) / 2)
 
 
-@pytest.mark.parametrize("by", [("lead",), ("fold",), ("origin",), ("fold", "lead"), ("series", "fold"), ()], ids=str)
+@pytest.mark.parametrize("by", [("lead",), ("fold",), ("origin",), ("fold", "lead"), ("series", "fold"), ()])
 def test_scores_by_are_the_scores_of_each_part(by: tuple[str, ...]) -> None:
     result = run(EWMAWalk(2), pd.concat([noise(60, k).assign(shop=k) for k in (2, 1)]), series="shop", folds=4)
     found = result.scores_by(*by)
@@ -629,7 +629,6 @@ def test_a_finished_run_is_read_back_without_a_fit(tmp_path: Path) -> None:
         {"window": 20},
         {"season": 3},
     ],
-    ids=str,
 )
 def test_the_folder_of_another_backtest_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     given: dict[str, Any] = {"models": {"spy": Spy(3.0)}, "df": noise(), "folds": 3}
@@ -682,7 +681,6 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
         ({"vintages": days(), "issued": "made"}, "vintages, and no known columns"),
         ({"known": "y"}, "one role per column"),
     ],
-    ids=str,
 )
 def test_settings_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
     given = {"models": {}, **wrong}

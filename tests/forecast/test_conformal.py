@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass_ts.errors import DataError, SettingsError
+from hourglass_ts.errors import DataError, NotFittedError, SettingsError
 from hourglass_ts.forecast.baselines import Drift, EWMAWalk, Naive, SeasonalNaive
 from hourglass_ts.forecast.conformal import ConformalForecaster
+from hourglass_ts.forecast.ensemble import OriginEnsemble
 from hourglass_ts.forecast.offsets import OWN_SCORES, STEP, Offsets, Scores, conformal_quantile, in_order
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -243,7 +244,7 @@ def tracked_by_hand(offsets: Offsets, table: pd.DataFrame, score: np.ndarray, un
     return values
 
 
-@pytest.mark.parametrize("is_own", [(True, True, True), (False, False, False), (True, False, False)], ids=str)
+@pytest.mark.parametrize("is_own", [(True, True, True), (False, False, False), (True, False, False)])
 def test_offsets_follow_as_a_loop_says(is_own: tuple[bool, ...]) -> None:
     rng = np.random.default_rng(6)
     everything = [(u, t, h) for u in range(3) for t in range(30) for h in (1, 2) if rng.random() < 0.8]
@@ -427,7 +428,6 @@ def test_series_that_were_not_fitted() -> None:
         ({"scale": "robust"}, r"scale='robust'; expected one of \('auto', 'volatility', 'series'\)"),
         ({"model": "naive"}, "model='naive'; expected a forecaster with fit and forecast"),
     ],
-    ids=str,
 )
 def test_faulty_settings(options: dict[str, Any], message: str) -> None:
     model = ConformalForecaster(**{"model": Naive(1), **options})
@@ -471,3 +471,22 @@ def test_another_process_that_loads_it_forecasts_the_same(tmp_path: Path) -> Non
     subprocess.run([sys.executable, "-c", LOADED, str(tmp_path / "model"), str(tmp_path / "found")], check=True)
     expected = pd.concat([model.forecast(), model.forecast(df)])
     pd.testing.assert_frame_equal(pd.read_pickle(tmp_path / "found"), expected, check_exact=True)
+
+
+def test_a_series_that_begins_inside_the_stretch_is_left_out() -> None:
+    days = pd.date_range("2024-01-01", periods=200)
+    values = np.random.default_rng(0).normal(size=200)
+    old = pd.DataFrame({"id": "old", "day": days, "y": values})
+    late = pd.DataFrame({"id": "late", "day": days[-20:], "y": values[-20:]})
+    model = ConformalForecaster(Naive(2), quantiles=(0.1, 0.9))
+    model.fit(pd.concat([late, old]), time="day", target="y", series="id")
+    alone = ConformalForecaster(Naive(2), quantiles=(0.1, 0.9)).fit(old, time="day", target="y", series="id")
+    pd.testing.assert_frame_equal(model.forecast(), alone.forecast())
+
+
+@pytest.mark.parametrize("wrap", [ConformalForecaster, OriginEnsemble])
+def test_fit_comes_first(wrap: Any) -> None:
+    with pytest.raises(NotFittedError, match=r"Call fit\(df, \.\.\.\) first"):
+        wrap(Naive(2)).forecast()
+    with pytest.raises(NotFittedError, match="not fitted"):
+        wrap(Naive(2)).forecast_from(pd.DataFrame({"t": [1], "y": [1.0]}), [1])
