@@ -7,14 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hourglass_ts.errors import NotFittedError, Problem, raise_problem
-
-
-def check_fitted(forecaster: Any) -> None:
-    """Raise a NotFittedError where `fit` has not set the forecaster's `model_`."""
-    if not hasattr(forecaster, "model_"):
-        found = f"a {type(forecaster).__name__} that was not fitted"
-        raise_problem(NotFittedError, Problem(found, "a fitted one", "Call fit(df, ...) first."))
+from hourglass_ts.errors import Problem
 
 
 def count_problems(**values: object) -> list[Problem]:

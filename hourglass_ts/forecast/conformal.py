@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
-from hourglass_ts.forecast.checks import check_fitted, count_problems, quantile_names, quantile_problems
+from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
 from hourglass_ts.forecast.offsets import Offsets, Scores, in_order
 from hourglass_ts.forecast.protocol import common_freq
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts, with_leads
 from hourglass_ts.forecast.truth import Truth, is_quantile
+from hourglass_ts.forecast.wrapper import WrappedForecaster
 from hourglass_ts.frames.roles import Roles
 from hourglass_ts.frames.schema import check_frame
 from hourglass_ts.frames.vintages import Vintages
@@ -33,7 +33,7 @@ SCALES = ("volatility", "series")
 DECAY, LEAST_VOLATILITY = 0.94, 0.1
 
 
-class ConformalForecaster(BaseEstimator):
+class ConformalForecaster(WrappedForecaster):
     """A forecaster's copy, fitted on all but a last stretch, with quantiles that are calibrated on that stretch.
 
     Neither training nor what it chooses on the way (early stopping, λ, the network's share) sees the stretch. The
@@ -78,16 +78,6 @@ class ConformalForecaster(BaseEstimator):
         self.pooled = pooled
         self.scale = scale
 
-    @property
-    def horizon(self) -> int | None:
-        """The model's horizon, where it says it."""
-        return getattr(self.model, "horizon", None)
-
-    @property
-    def transform(self) -> str | None:
-        """The model's transform, where it has one."""
-        return getattr(self.model, "transform", None)
-
     def fit(
         self,
         df: pd.DataFrame,
@@ -130,7 +120,7 @@ class ConformalForecaster(BaseEstimator):
         self, df: pd.DataFrame | None = None, *, known: pd.DataFrame | None = None, **options: Any
     ) -> pd.DataFrame:
         """The model's forecast with calibrated quantiles; arguments as the model takes them."""
-        check_fitted(self)
+        self._check_fitted()
         timeline = self.timeline_ if df is None else Timeline.of(df, self.timeline_.roles)
         given = {} if known is None else {"known": known}
         frame, lead = with_leads(self.model_.forecast(timeline.df, **given, **options), timeline.roles, self.model_)
@@ -147,7 +137,7 @@ class ConformalForecaster(BaseEstimator):
         starts: Sequence[Any] | None = None,
     ) -> pd.DataFrame:
         """Forecast from every origin as `forecast` would at that time."""
-        check_fitted(self)
+        self._check_fitted()
         timeline = Timeline.of(df, self.timeline_.roles)
         frame = rolling_forecasts(self.model_, timeline, origins, vintages=vintages, starts=starts)
         truth = self._truth(timeline)
@@ -233,8 +223,7 @@ class ConformalForecaster(BaseEstimator):
         problems += count_problems(**({} if self.calibration is None else {"calibration": self.calibration}))
         if self.scale not in ("auto", *SCALES):
             problems.append(Problem(f"scale={self.scale!r}", f"one of {('auto', *SCALES)}", "Pass one of them."))
-        if not (hasattr(self.model, "fit") and hasattr(self.model, "forecast")):
-            problems.append(Problem(f"model={self.model!r}", "a forecaster with fit and forecast", "Pass one."))
+        problems += self._model_problems()
         return problems
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 
-from hourglass_ts.errors import Problem, SettingsError, raise_problems
-from hourglass_ts.forecast.checks import check_fitted, count_problems
+from hourglass_ts.errors import SettingsError, raise_problems
+from hourglass_ts.forecast.checks import count_problems
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts
 from hourglass_ts.forecast.truth import is_quantile
+from hourglass_ts.forecast.wrapper import WrappedForecaster
 from hourglass_ts.frames.origins import panel_times
 from hourglass_ts.frames.roles import Roles
 from hourglass_ts.frames.schema import check_frame
@@ -21,7 +21,7 @@ from hourglass_ts.frames.vintages import Vintages
 ISSUED = "__issued__"
 
 
-class OriginEnsemble(BaseEstimator):
+class OriginEnsemble(WrappedForecaster):
     """Average a model's newest forecast of every time with those that its last origins made of it.
 
     A forecast then moves less from origin to origin, and lags behind news: `revisions` and the scores of a backtest
@@ -42,16 +42,6 @@ class OriginEnsemble(BaseEstimator):
         self.model = model
         self.origins = origins
 
-    @property
-    def horizon(self) -> int | None:
-        """The model's horizon, where it says it."""
-        return getattr(self.model, "horizon", None)
-
-    @property
-    def transform(self) -> str | None:
-        """The model's transform, where it has one."""
-        return getattr(self.model, "transform", None)
-
     def fit(
         self,
         df: pd.DataFrame,
@@ -65,8 +55,7 @@ class OriginEnsemble(BaseEstimator):
     ) -> Any:
         """Fit a copy of the model."""
         problems = count_problems(origins=self.origins)
-        if not (hasattr(self.model, "fit") and hasattr(self.model, "forecast")):
-            problems.append(Problem(f"model={self.model!r}", "a forecaster with fit and forecast", "Pass one."))
+        problems += self._model_problems()
         raise_problems(SettingsError, problems)
         named = Roles.from_arguments(time, target, series, known, past, static)
         panel = check_frame(df, named, getattr(self.model, "freq", None))
@@ -76,7 +65,7 @@ class OriginEnsemble(BaseEstimator):
 
     def forecast(self, df: pd.DataFrame | None = None, *, known: pd.DataFrame | None = None) -> pd.DataFrame:
         """The averaged forecast from the end of `df`, or of the rows of `fit`; `known` as the model takes it."""
-        check_fitted(self)
+        self._check_fitted()
         timeline = self.timeline_ if df is None else Timeline.of(df, self.timeline_.roles)
         times = self._times(timeline)
         roles, issues = timeline.roles, None
@@ -97,7 +86,7 @@ class OriginEnsemble(BaseEstimator):
         starts: Sequence[Any] | None = None,
     ) -> pd.DataFrame:
         """Forecast from every origin as `forecast` would at that time."""
-        check_fitted(self)
+        self._check_fitted()
         timeline = Timeline.of(df, self.timeline_.roles)
         times = self._times(timeline)
         newest = times.searchsorted(pd.Index(origins), side="right") - 1
