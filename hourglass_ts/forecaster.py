@@ -27,7 +27,6 @@ from hourglass_ts.forecast.training import TrainingSettings, accelerator_problem
 from hourglass_ts.frames.features import TimeFeature, holiday_features
 from hourglass_ts.frames.origins import View, seen_from
 from hourglass_ts.frames.schema import STEP, UNIT, Panel
-from hourglass_ts.frames.vintages import Vintages
 from hourglass_ts.layers.attention import layer_problems
 from hourglass_ts.layers.checks import is_integer, size_problems
 from hourglass_ts.network.network import normalise_problems
@@ -245,13 +244,14 @@ class HourGlassForecaster(PanelForecaster):
         return self.trained_.forecast(panel, codes, future)
 
     def _forecast_views(
-        self, views: Sequence[View], codes: np.ndarray, vintages: Vintages | None
+        self, views: Sequence[View], futures: Sequence[pd.DataFrame], codes: np.ndarray, *, own_known: bool
     ) -> Iterator[dict[str, np.ndarray]]:
         """All at once, but for views that need other rows than the panel's own."""
-        inside = [vintages is None and view.is_whole and view.goes_on(self.horizon_) for view in views]
+        inside = [own_known and view.is_whole and view.goes_on(self.horizon_) for view in views]
         together = iter(self._forecast_within([view for view, easy in zip(views, inside, strict=True) if easy], codes))
-        for view, easy in zip(views, inside, strict=True):
-            yield next(together) if easy else next(iter(super()._forecast_views([view], codes, vintages)))
+        for view, future, easy in zip(views, futures, inside, strict=True):
+            alone = super()._forecast_views([view], [future], codes, own_known=own_known)
+            yield next(together if easy else alone)
 
     def _forecast_within(self, views: Sequence[View], codes: np.ndarray) -> list[dict[str, np.ndarray]]:
         if not views:

@@ -233,7 +233,7 @@ def _faithful(name: str, model: Any) -> str:
     except Exception:  # what pickle cannot name, such as a class within a function
         try:
             return hashlib.sha256(cloudpickle.dumps(model)).hexdigest()
-        except Exception as error:
+        except Exception as error:  # a lock, a socket, a handle: each refuses in its own way
             found = f"{name!r}, which cannot be told from other models ({type(error).__name__}: {error})"
             raise_problem(SettingsError, Problem(found, "a model that can be pickled", "Leave `folder` out."))
 

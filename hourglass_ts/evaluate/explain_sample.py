@@ -19,7 +19,7 @@ from hourglass_ts.forecast.plan import WindowPlan
 from hourglass_ts.forecast.protocol import PanelForecaster
 from hourglass_ts.forecast.training import seeded
 from hourglass_ts.frames.origins import unit_bounds, view_from
-from hourglass_ts.frames.schema import OBSERVED, TIME, UNIT, VALUE, Panel, check_frame
+from hourglass_ts.frames.schema import OBSERVED, TIME, UNIT, VALUE, Panel
 from hourglass_ts.frames.wording import show_time
 from hourglass_ts.network.scale import WindowScale
 from hourglass_ts.windows.batch import WindowBatch
@@ -73,9 +73,7 @@ def draw_sample(model: PanelForecaster, trained: TrainedHourGlass, df: pd.DataFr
 
     Raises DataError for a frame or origins that leave no window.
     """
-    panel = check_frame(df, model.roles_, model._fitted_freq(), model.history_.features)
-    codes = model._codes(panel)
-    model._check_calendars(panel, codes)
+    panel, codes = model._read(df)
     fitted = np.flatnonzero(codes >= 0)
     if not len(fitted):
         model._check_fitted_on(panel, codes)

@@ -149,7 +149,7 @@ def _altered_features(
     targets = [label for label in unknown if label in roles.target]
     try:
         return pipeline.features(with_other_values(frame, pipeline.cut, unknown, seed))
-    except Exception:
+    except Exception:  # a user's pipeline may refuse other covariates with any error
         return pipeline.features(with_other_values(frame, pipeline.cut, targets, seed))
 
 
@@ -159,7 +159,7 @@ def _guarded_forecasts(
     """A forecaster may refuse the rows of a leaking pipeline or split, which then is what there is to tell."""
     try:
         return forecast_checks(trial, pipeline, features, altered)
-    except Exception as error:
+    except Exception as error:  # anybody's model
         if not found:
             raise
         return [Check("fit", "forecasts from these training rows", 0, open=f"{type(error).__name__}: {error}")]

@@ -143,7 +143,7 @@ def _forecast(
     began = time.perf_counter()
     try:
         rows = _scored(bench, fitted, folds)
-    except Exception as error:
+    except Exception as error:  # anybody's model
         if len(folds) == 1:
             return {}, 0.0, {_told(error): [folds[0].number]}
         rows = {}

@@ -107,10 +107,9 @@ class PanelForecaster(BaseEstimator):
         if df is None:
             panel, codes = self.history_, np.arange(len(self.keys_))
         else:
-            panel = self._prepare(check_frame(df, self.roles_, self._fitted_freq(), self.history_.features))
-            codes = self._codes(panel)
+            panel, codes = self._read(df)
             self._check_fitted_on(panel, codes)
-            self._check_calendars(panel, codes)
+            panel = self._prepare(panel)
         future = future_rows(panel, steps, known)
         values = self._forecast_panel(panel, codes, future)
         return self._frame(panel.keys, future, values, steps)
@@ -136,10 +135,8 @@ class PanelForecaster(BaseEstimator):
             `forecast`'s frame with `origin` and `lead` (1 is the step after the series' last observation in view).
         """
         self._check_fitted()
-        panel = check_frame(df, self.roles_, self._fitted_freq(), self.history_.features)
+        panel, codes = self._read(df)
         raise_problems(DataError, _clashes(panel, ("origin", "lead", *self._output_names())))
-        codes = self._codes(panel)
-        self._check_calendars(panel, codes)
         if vintages is not None:
             vintages.check(panel.given_roles.known, pd.Index(panel.table[TIME]))
         looks = [
@@ -147,10 +144,11 @@ class PanelForecaster(BaseEstimator):
             for origin, start in zip(origins, starts or [None] * len(origins), strict=True)
         ]
         views = [view for view in looks if len(view.units)]
-        parts = []
-        for view, values in zip(views, self._forecast_views(views, codes, vintages), strict=True):
-            known = None if vintages is None else vintages.known_at(view.origin)
-            parts.append(self._view_frame(view, view.future(self.horizon_, known), values))
+        futures = [
+            view.future(self.horizon_, None if vintages is None else vintages.known_at(view.origin)) for view in views
+        ]
+        forecasts = self._forecast_views(views, futures, codes, own_known=vintages is None)
+        parts = [self._view_frame(*one) for one in zip(views, futures, forecasts, strict=True)]
         if not parts:
             nothing = np.zeros((0, self.horizon_))
             view = View(panel, panel.table[TIME].iloc[0], *[nothing.astype(np.int64)[:, 0]] * 3)
@@ -165,12 +163,21 @@ class PanelForecaster(BaseEstimator):
         return frame
 
     def _forecast_views(
-        self, views: Sequence[View], codes: np.ndarray, vintages: Vintages | None
+        self, views: Sequence[View], futures: Sequence[pd.DataFrame], codes: np.ndarray, *, own_known: bool
     ) -> Iterator[dict[str, np.ndarray]]:
-        """The columns of forecasts from every view. codes (n_units,): the fitted numbers of the whole panel's units."""
-        for view in views:
-            known = None if vintages is None else vintages.known_at(view.origin)
-            yield self._forecast_panel(self._prepare(view.past()), codes[view.units], view.future(self.horizon_, known))
+        """The columns of forecasts from every view, given the rows that follow it.
+
+        codes (n_units,): the fitted numbers of the whole panel's units.  own_known: futures are the panel's own.
+        """
+        for view, future in zip(views, futures, strict=True):
+            yield self._forecast_panel(self._prepare(view.past()), codes[view.units], future)
+
+    def _read(self, df: pd.DataFrame) -> tuple[Panel, np.ndarray]:
+        """A frame as a checked panel on the fitted calendars, and the fitted number of each of its units, or -1."""
+        panel = check_frame(df, self.roles_, self._fitted_freq(), self.history_.features)
+        codes = self._codes(panel)
+        self._check_calendars(panel, codes)
+        return panel, codes
 
     def _prepare(self, panel: Panel) -> Panel:
         """The panel as this forecaster wants it, in `fit` and in `forecast(df)`."""

@@ -159,7 +159,7 @@ def _going_on_checks(trial: Trial, model: Any, whole: pd.DataFrame) -> list[Chec
 
     try:
         forecasts(whole)
-    except Exception as error:
+    except Exception as error:  # anybody's model; what it raises is told
         return [Check("forecast", name, 0, open=f"forecast_from raised {type(error).__name__}: {error}")]
     return [_function_check("forecast", name, forecasts, whole, plain, trial.roles, trial.unknown, trial.seed)]
 

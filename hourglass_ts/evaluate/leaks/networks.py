@@ -223,7 +223,7 @@ def _company_check(trial: NetworkTrial) -> Check:
     findings = _finding(trial, name, back, "the order of the batch counts", floor=trial.rounding)
     try:
         alone = _alone(trial)
-    except Exception as error:
+    except Exception as error:  # anybody's network; what it raises is the finding
         return Check("network", name, 1, tuple(findings), open=f"alone, it raises {type(error).__name__}: {error}")
     findings = findings or _finding(trial, name, alone, "the company in the batch counts", floor=trial.rounding)
     return Check("network", name, 1 + len(trial.items), tuple(findings), f"up to rounding of {REORDERED:g} spreads")

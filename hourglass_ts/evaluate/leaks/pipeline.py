@@ -107,7 +107,7 @@ def hole_checks(pipeline: Pipeline, frame: pd.DataFrame, unknown: Sequence[Hasha
     holed = with_hole_before(frame, pipeline.cut, unknown)
     try:
         features = pipeline.features(holed)
-    except Exception:
+    except Exception:  # a user's pipeline may refuse holes with any error
         return []
     return prepare_checks(pipeline, holed, features, unknown, seed, "holes are not filled from later rows")
 

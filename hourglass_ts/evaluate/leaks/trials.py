@@ -53,7 +53,7 @@ def _tried(alter: Alteration, frame: pd.DataFrame, run: Run) -> list[Change] | N
         warnings.simplefilter("ignore")
         try:
             return run(altered)
-        except Exception:
+        except Exception:  # a user's function may refuse an altered frame; the summary says that it did
             return None
 
 
