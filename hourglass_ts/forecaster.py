@@ -19,6 +19,7 @@ from hourglass_ts.evaluate.leaks.result import AuditResult
 from hourglass_ts.evaluate.result import Backtest
 from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
 from hourglass_ts.forecast.neural import TrainedHourGlass, recent_rows
+from hourglass_ts.forecast.piping import freq_of, pipeline_problems, tidied
 from hourglass_ts.forecast.plan import WindowPlan
 from hourglass_ts.forecast.protocol import PanelForecaster
 from hourglass_ts.forecast.rolling import new_copy
@@ -26,6 +27,7 @@ from hourglass_ts.forecast.storage import load_model, save_model
 from hourglass_ts.forecast.training import TrainingSettings, accelerator_problems
 from hourglass_ts.frames.features import TimeFeature, holiday_features
 from hourglass_ts.frames.origins import View, seen_from
+from hourglass_ts.frames.roles import Roles
 from hourglass_ts.frames.schema import STEP, UNIT, Panel
 from hourglass_ts.layers.attention import layer_problems
 from hourglass_ts.layers.checks import is_integer, size_problems
@@ -55,6 +57,8 @@ class HourGlassForecaster(PanelForecaster):
         patch, d_model, n_heads, d_ff, dropout: the network's sizes; patch None makes a dozen tokens of a short context.
         learning_rate: the highest of one cycle, of Adam.  patience: epochs without improvement before stopping.
         steps_per_epoch: batches of 256 windows, drawn at random.
+        pipeline: an object with the methods of `frames.pipelines.Pipeline`: fitted with the model, on its rows alone,
+            and undone in its forecasts; its columns of the time are known ahead.
         holidays: known columns without a frame: a country ("US", "DE-BY"), an exchange ("XNYS"), or dates.
 
     Example:
@@ -93,6 +97,7 @@ class HourGlassForecaster(PanelForecaster):
         patience: int = 8,
         steps_per_epoch: int = 50,
         holidays: Any = None,
+        pipeline: Any = None,
     ) -> None:
         self.horizon = horizon
         self.context = context
@@ -118,6 +123,7 @@ class HourGlassForecaster(PanelForecaster):
         self.patience = patience
         self.steps_per_epoch = steps_per_epoch
         self.holidays = holidays
+        self.pipeline = pipeline
 
     def backtest(
         self, df: pd.DataFrame, *, folds: int | Sequence[Any] = 8, time: Any = None, target: Any = None, **options: Any
@@ -130,7 +136,7 @@ class HourGlassForecaster(PanelForecaster):
             options: series, known, past and static columns, and all that `hourglass_ts.backtest` takes.
         """
         roles = self._roles_or_fitted(time, target, options)
-        return backtest({type(self).__name__: self}, df, folds=folds, **{"freq": self.freq, **roles, **options})
+        return backtest({type(self).__name__: self}, df, folds=folds, **{"freq": freq_of(self), **roles, **options})
 
     def audit(self, df: pd.DataFrame, *, time: Any = None, target: Any = None, **options: Any) -> AuditResult:
         """Look for leaks of the future in the columns of `df` and in copies of this forecaster that are fitted on it.
@@ -139,7 +145,12 @@ class HourGlassForecaster(PanelForecaster):
             df, time, target, …: as in `fit`; without time and target the roles of an earlier `fit` stand.
             options: series, known, past and static columns, and all that `hourglass_ts.audit` takes.
         """
-        return audit(new_copy(self), df, **self._roles_or_fitted(time, target, options), **options)
+        roles = self._roles_or_fitted(time, target, options)
+        if self.pipeline is not None:
+            prepare = options.get("prepare") or (lambda frame: frame)
+            own = Roles.from_arguments(roles.get("time"), series={**roles, **options}.get("series"))
+            options["prepare"] = lambda frame: tidied(self, prepare(frame), own)
+        return audit(new_copy(self), df, **roles, **options)
 
     def explain(self, df: pd.DataFrame, origins: Sequence[Any] | None = None, **options: Any) -> Explanation:
         """What the forecasts are made of: shares of floor and network, levels, covariates, attention over time.
@@ -170,15 +181,20 @@ class HourGlassForecaster(PanelForecaster):
     def save(self, directory: str | Path) -> None:
         """Write the fitted model into a new or replaced directory: safetensors, JSON and checksums; no pickle."""
         self._check_fitted()
-        save_model(Path(directory), self.get_params(), self.history_, self.notes_, self.trained_)
+        params = self.get_params(deep=False)
+        save_model(Path(directory), params, self.piping_, self.history_, self.notes_, self.trained_)
 
     @classmethod
-    def load(cls, directory: str | Path) -> HourGlassForecaster:
-        """Read what `save` wrote; its forecasts are the same to the last bit."""
-        params, panel, trained = load_model(Path(directory))
+    def load(cls, directory: str | Path, pipeline: Any = None) -> HourGlassForecaster:
+        """Read what `save` wrote; its forecasts are the same to the last bit.
+
+        pipeline: the class of the model's pipeline where it is none of the library's.
+        """
+        params, piping, panel, trained = load_model(Path(directory), pipeline)
         model = cls(**params)
         model.trained_, model.horizon_ = trained, trained.plan.horizon
-        model.roles_, model.keys_, model.history_, model.notes_ = panel.given_roles, panel.keys, panel, panel.notes
+        model.piping_, model.roles_ = piping, piping.own_roles(panel.given_roles)
+        model.keys_, model.history_, model.notes_ = panel.keys, panel, panel.notes
         return model
 
     def _setting_problems(self) -> list[Problem]:
@@ -197,6 +213,7 @@ class HourGlassForecaster(PanelForecaster):
             *transform_problems(self.transform, self.scaler),
             *normalise_problems(self.normalise),
             *accelerator_problems(self.accelerator),
+            *pipeline_problems(self.pipeline),
         ]
 
     def _features(self) -> tuple[TimeFeature, ...]:

@@ -24,6 +24,7 @@ from hourglass_ts.evaluate.running import Bench, Failure, run_folds
 from hourglass_ts.evaluate.scores import POINT_SCORES
 from hourglass_ts.forecast.baselines import Naive, RidgeFloor, SeasonalNaive
 from hourglass_ts.forecast.checks import count_problems
+from hourglass_ts.forecast.piping import tidied
 from hourglass_ts.forecast.rolling import Timeline, new_copy
 from hourglass_ts.forecast.truth import Truth
 from hourglass_ts.frames.roles import Roles
@@ -63,7 +64,8 @@ def backtest(
 
     Args:
         models: one forecaster, several, or a dict by name. Anything with `fit` and `forecast`; copies are fitted.
-        df, time, target, series, known, past, static, freq: as in `HourGlassForecaster.fit`.
+        df, time, target, series, known, past, static, freq: as in `HourGlassForecaster.fit`. Where a model has a
+            pipeline, all models get the frame in its tidy columns (the first such model's).
         horizon: leads to score; None takes the models'.
         folds: how many origins, the last one horizon before the end of the data; or the origins themselves.
         stride: steps from origin to origin; None takes the horizon, and shorter ones show how forecasts are revised.
@@ -94,6 +96,8 @@ def backtest(
     optional = {} if season is None else {"season": season}
     raise_problems(SettingsError, count_problems(jobs=jobs, **optional))
     roles = Roles.from_arguments(time, target, series, known, past, static)
+    piped = next((model for model in models.values() if getattr(model, "pipeline", None) is not None), None)
+    df = tidied(piped, df, roles)
     panel = check_frame(df, roles, freq)
     raise_problems(DataError, _label_problems(panel))
     timeline = Timeline.of(df, panel.roles)

@@ -18,6 +18,7 @@ import pandas as pd
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
 from hourglass_ts.forecast.offsets import Offsets, Scores, in_order
+from hourglass_ts.forecast.piping import freq_of, tidied
 from hourglass_ts.forecast.protocol import common_freq
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts, with_leads
 from hourglass_ts.forecast.truth import Truth, is_quantile
@@ -97,14 +98,15 @@ class ConformalForecaster(WrappedForecaster):
         """
         raise_problems(SettingsError, self._setting_problems())
         named = Roles.from_arguments(time, target, series, known, past, static)
-        panel = check_frame(df, named, getattr(self.model, "freq", None))
+        df = tidied(self.model, df, named)
+        panel = check_frame(df, named, freq_of(self.model))
         self.timeline_, truth = Timeline.of(df, panel.roles), Truth.of(panel)
         n_steps = self._stretch(len(truth.times))
         begin, end = truth.times[-1 - n_steps], truth.times[-1]
         self.timeline_ = self.timeline_.of_series_until(begin)
         self.model_ = new_copy(self.model).fit(self.timeline_.between(None, begin), **self.timeline_.arguments)
         self.keys_, self.end_ = panel.keys, end
-        self.freq_ = common_freq(panel.calendars, getattr(self.model, "freq", None))
+        self.freq_ = common_freq(panel.calendars, freq_of(self.model))
         self.series_scale_ = _positive(truth.scales(begin, season=1)["mae"].to_numpy())
         stretch = np.arange(len(truth.times) - 1 - n_steps, len(truth.times) - 1)
         scores = self._scores(self.timeline_, truth, stretch, vintages)
@@ -121,7 +123,7 @@ class ConformalForecaster(WrappedForecaster):
     ) -> pd.DataFrame:
         """The model's forecast with calibrated quantiles; arguments as the model takes them."""
         self._check_fitted()
-        timeline = self.timeline_ if df is None else Timeline.of(df, self.timeline_.roles)
+        timeline = self.timeline_ if df is None else self._timeline(df)
         given = {} if known is None else {"known": known}
         frame, lead = with_leads(self.model_.forecast(timeline.df, **given, **options), timeline.roles, self.model_)
         truth = self._truth(timeline)
@@ -138,12 +140,16 @@ class ConformalForecaster(WrappedForecaster):
     ) -> pd.DataFrame:
         """Forecast from every origin as `forecast` would at that time."""
         self._check_fitted()
-        timeline = Timeline.of(df, self.timeline_.roles)
+        timeline = self._timeline(df)
         frame = rolling_forecasts(self.model_, timeline, origins, vintages=vintages, starts=starts)
         truth = self._truth(timeline)
         frame = frame[self._fitted_units(truth)[truth.units_of(frame)] >= 0].reset_index(drop=True)
         at = truth.times.searchsorted(pd.Index(frame["origin"]), side="right") - 1
         return self._with_quantiles(frame, frame["lead"].to_numpy(), at, timeline, truth, vintages)
+
+    def _timeline(self, df: pd.DataFrame) -> Timeline:
+        roles = self.timeline_.roles
+        return Timeline.of(tidied(self.model, df, roles), roles)
 
     def _truth(self, timeline: Timeline) -> Truth:
         return Truth.of(check_frame(timeline.df, timeline.roles, self.freq_))

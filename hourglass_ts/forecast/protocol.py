@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 from hourglass_ts.errors import DataError, NotFittedError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.forecast.checks import count_problems
+from hourglass_ts.forecast.piping import fit_piping
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import TimeFeature
 from hourglass_ts.frames.origins import View, view_from
@@ -44,6 +46,7 @@ class PanelForecaster(BaseEstimator):
 
     horizon: int
     freq: Any
+    pipeline: Any = None
 
     def fit(
         self: Self,
@@ -74,11 +77,15 @@ class PanelForecaster(BaseEstimator):
         raise_problems(SettingsError, self._setting_problems())
         listed = [_labels(df, given) for given in (known, past, static)]
         roles = Roles.from_arguments(time, target, series, *listed)
-        panel = self._prepare(check_frame(df, roles, self.freq, self._features()))
+        piping = fit_piping(self.pipeline, df, roles, self._output_names())
+        freq, features = (piping.freq if self.freq is None else self.freq), (*self._features(), *piping.features)
+        checked = check_frame(piping.frame(df), piping.roles, freq, features)
+        panel = self._prepare(replace(checked, notes=(*piping.notes, *checked.notes)))
         raise_problems(DataError, _clashes(panel, self._output_names()))
         self._fit_panel(panel)
+        self.piping_ = piping
         self.horizon_ = int(self.horizon)
-        self.roles_ = panel.given_roles
+        self.roles_ = piping.own_roles(panel.given_roles)
         self.keys_ = panel.keys
         self.history_ = self._history(panel)
         self.notes_ = panel.notes
@@ -110,9 +117,9 @@ class PanelForecaster(BaseEstimator):
             panel, codes = self._read(df)
             self._check_fitted_on(panel, codes)
             panel = self._prepare(panel)
-        future = future_rows(panel, steps, known)
+        future = future_rows(panel, steps, None if known is None else self.piping_.frame(known))
         values = self._forecast_panel(panel, codes, future)
-        return self._frame(panel.keys, future, values, steps)
+        return self.piping_.invert(self._frame(panel.keys, future, values, steps))
 
     def forecast_from(
         self,
@@ -138,14 +145,15 @@ class PanelForecaster(BaseEstimator):
         panel, codes = self._read(df)
         raise_problems(DataError, _clashes(panel, ("origin", "lead", *self._output_names())))
         if vintages is not None:
-            vintages.check(panel.given_roles.known, pd.Index(panel.table[TIME]))
+            vintages.check(self.roles_.known, pd.Index(panel.table[TIME]))
         looks = [
             view_from(panel, origin, self.horizon_, among=codes >= 0, given_known=vintages is not None, start=start)
             for origin, start in zip(origins, starts or [None] * len(origins), strict=True)
         ]
         views = [view for view in looks if len(view.units)]
         futures = [
-            view.future(self.horizon_, None if vintages is None else vintages.known_at(view.origin)) for view in views
+            view.future(self.horizon_, None if vintages is None else self.piping_.frame(vintages.known_at(view.origin)))
+            for view in views
         ]
         forecasts = self._forecast_views(views, futures, codes, own_known=vintages is None)
         parts = [self._view_frame(*one) for one in zip(views, futures, forecasts, strict=True)]
@@ -153,7 +161,7 @@ class PanelForecaster(BaseEstimator):
             nothing = np.zeros((0, self.horizon_))
             view = View(panel, panel.table[TIME].iloc[0], *[nothing.astype(np.int64)[:, 0]] * 3)
             parts = [self._view_frame(view, view.future(self.horizon_), dict.fromkeys(self._output_names(), nothing))]
-        return pd.concat(parts, ignore_index=True)
+        return self.piping_.invert(pd.concat(parts, ignore_index=True))
 
     def _view_frame(self, view: View, future: pd.DataFrame, values: dict[str, np.ndarray]) -> pd.DataFrame:
         frame = self._frame(view.panel.keys.iloc[view.units], future, values, self.horizon_)
@@ -174,7 +182,8 @@ class PanelForecaster(BaseEstimator):
 
     def _read(self, df: pd.DataFrame) -> tuple[Panel, np.ndarray]:
         """A frame as a checked panel on the fitted calendars, and the fitted number of each of its units, or -1."""
-        panel = check_frame(df, self.roles_, self._fitted_freq(), self.history_.features)
+        roles, features = self.history_.given_roles, self.history_.features
+        panel = check_frame(self.piping_.frame(df), roles, self._fitted_freq(), features)
         codes = self._codes(panel)
         self._check_calendars(panel, codes)
         return panel, codes

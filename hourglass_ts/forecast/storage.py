@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from hourglass_ts.errors import Problem, SavedModelError, raise_problem
 from hourglass_ts.forecast.neural import TrainedHourGlass, new_model
+from hourglass_ts.forecast.piping import PIPELINES, Piped, Straight
 from hourglass_ts.forecast.plan import WindowPlan
 from hourglass_ts.forecast.training import seeded
 from hourglass_ts.frames.calendars import Calendar
@@ -29,22 +30,29 @@ from hourglass_ts.frames.features import feature_from_json, feature_to_json, iso
 from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel, Roles
 from hourglass_ts.windows.encode import TableEncoder
 
-SCHEMA_VERSION = 2  # since 2: exchange sessions, and columns made from the time
+SCHEMA_VERSION = 3  # since 2: exchange sessions, columns made from the time; since 3: pipelines
 MODEL_FILE, NUMBERS_FILE, CHECKSUM_FILE = "model.json", "numbers.safetensors", "checksums.json"
 
 
 def save_model(
-    directory: Path, params: Mapping[str, Any], panel: Panel, notes: Sequence[str], trained: TrainedHourGlass
+    directory: Path,
+    params: Mapping[str, Any],
+    piping: Straight | Piped,
+    panel: Panel,
+    notes: Sequence[str],
+    trained: TrainedHourGlass,
 ) -> None:
     """Write a fitted model. The directory may hold an earlier one, which is replaced once the new one is whole."""
     directory = directory.resolve()
     _finish_swap(directory)
     _check_replaceable(directory)
+    pipeline = _piping_state(piping, params["pipeline"])
     encoder_plain, encoder_arrays = trained.encoder.state()
     panel_plain, panel_arrays = _panel_state(panel)
     plain = {
         "schema_version": SCHEMA_VERSION,
-        "params": {name: _plain(value, name) for name, value in params.items()},
+        "params": {name: _plain(value, name) for name, value in params.items() if name != "pipeline"},
+        "pipeline": pipeline,
         "plan": asdict(trained.plan),
         "quantiles": trained.quantiles,
         "network": dict(trained.network),
@@ -70,8 +78,13 @@ def save_model(
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def load_model(directory: Path) -> tuple[dict[str, Any], Panel, TrainedHourGlass]:
-    """Read parameters, history and trained model; a SavedModelError says what is missing, altered or too new."""
+def load_model(
+    directory: Path, pipeline: Any = None
+) -> tuple[dict[str, Any], Straight | Piped, Panel, TrainedHourGlass]:
+    """Read parameters, pipeline, history and trained model; a SavedModelError says what is missing, altered or too new.
+
+    pipeline: the class of a pipeline that is none of the library's.
+    """
     directory = directory.resolve()
     _finish_swap(directory)
     _check_files(directory)
@@ -95,7 +108,9 @@ def load_model(directory: Path) -> tuple[dict[str, Any], Panel, TrainedHourGlass
     model.load_state_dict({name[6:]: tensor for name, tensor in numbers.items() if name.startswith("model.")})
     model.eval()
     trained = TrainedHourGlass(plan, encoder, plain["n_series"], quantiles, plain["network"], model)
-    return {name: _unplain(value) for name, value in plain["params"].items()}, panel, trained
+    params = {name: _unplain(value) for name, value in plain["params"].items()}
+    params["pipeline"], piping = _piping_from_state(plain.get("pipeline"), panel.given_roles, pipeline)
+    return params, piping, panel, trained
 
 
 def _check_replaceable(directory: Path) -> None:
@@ -169,6 +184,50 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+# --- pipelines -------------------------------------------------------------------------------------------------------
+
+
+def _piping_state(piping: Straight | Piped, given: Any) -> dict[str, Any] | None:
+    """A pipeline's own JSON, the roles in the user's frame, and whether it was given by its name."""
+    if isinstance(piping, Straight):
+        return None
+    kind = getattr(type(piping.pipeline), "kind", None)
+    if not hasattr(piping.pipeline, "to_json") or not isinstance(kind, str):
+        found = f"a pipeline of class {type(piping.pipeline).__name__} without kind, to_json and from_json"
+        hint = "Give it these three; see hourglass_ts.frames.pipelines.Pipeline."
+        raise_problem(SavedModelError, Problem(found, "a pipeline that can be saved", hint))
+    return {
+        "kind": kind,
+        "named": isinstance(given, str),
+        "fields": piping.pipeline.to_json(),
+        "roles": _roles_state(piping.own),
+    }
+
+
+def _piping_from_state(plain: Mapping[str, Any] | None, roles: Roles, own: Any) -> tuple[Any, Straight | Piped]:
+    """The parameter `pipeline`, and the way through the fitted one."""
+    if plain is None:
+        return None, Straight(roles)
+    classes = {**PIPELINES, **({} if own is None else {own.kind: own})}
+    if plain["kind"] not in classes:
+        found = f"a model with a pipeline of kind {plain['kind']!r}"
+        expected = f"one of {', '.join(PIPELINES)}, or its class"
+        raise_problem(
+            SavedModelError, Problem(found, expected, "Pass its class: load(directory, pipeline=MyPipeline).")
+        )
+    fitted = classes[plain["kind"]].from_json(plain["fields"])
+    return plain["kind"] if plain["named"] else fitted, Piped(fitted, _roles_from_state(plain["roles"]), roles)
+
+
+def _roles_state(roles: Roles) -> dict[str, Any]:
+    names = ("time", "target", "series", "known", "past", "static")
+    return {name: _plain(getattr(roles, name), name) for name in names}
+
+
+def _roles_from_state(plain: Mapping[str, Any]) -> Roles:
+    return Roles(**{name: _unplain(value) for name, value in plain.items()})
+
+
 # --- panels ----------------------------------------------------------------------------------------------------------
 
 
@@ -195,10 +254,7 @@ def _panel_state(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             arrays[f"panel_covariate_{number}"] = table[label].to_numpy()
     kinds = list(dict.fromkeys(panel.calendars))
     plain = {
-        "roles": {
-            name: _plain(getattr(panel.roles, name), name)
-            for name in ("time", "target", "series", "known", "past", "static")
-        },
+        "roles": _roles_state(panel.roles),
         "keys": {
             "labels": [_plain(label, "series") for label in panel.keys.columns],
             "dtypes": [_dtype_state(dtype) for dtype in panel.keys.dtypes],
@@ -215,7 +271,7 @@ def _panel_state(panel: Panel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _panel_from_state(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray], notes: tuple[str, ...]) -> Panel:
-    roles = Roles(**{name: _unplain(value) for name, value in plain["roles"].items()})
+    roles = _roles_from_state(plain["roles"])
     columns: list[tuple[Hashable, pd.Series]] = [
         (UNIT, pd.Series(arrays["panel_unit"])),
         (STEP, pd.Series(arrays["panel_step"])),

@@ -20,6 +20,11 @@ class WrappedForecaster(BaseEstimator):
         return getattr(self.model, "horizon", None)
 
     @property
+    def pipeline(self) -> Any:
+        """The model's pipeline, where it has one."""
+        return getattr(self.model, "pipeline", None)
+
+    @property
     def transform(self) -> str | None:
         """The model's transform, where it has one."""
         return getattr(self.model, "transform", None)

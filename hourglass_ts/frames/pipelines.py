@@ -1,0 +1,67 @@
+"""Pipelines: from a raw file of a domain to tidy columns, to columns that suit a model, and back.
+
+Two steps. `tidy` turns what stations and exchanges write into one column per variable in its own unit; it learns
+nothing. `transform` maps tidy columns to those that a model is trained on; what it needs is learnt in `fit`, from
+training rows alone. Forecasts come back by `inverse_transform`, and are compared with tidy columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from hourglass_ts.frames.features import TimeFeature
+
+Self = TypeVar("Self", bound="Pipeline")
+
+
+class Pipeline(Protocol):
+    """What `HourGlassForecaster(pipeline=...)` takes; scikit-learn's methods on frames, and what forecasts need more.
+
+    time, series: parameters, the frame's columns of these roles; None is filled in by the forecaster.
+    kind: its name in saved models.  notes_: sentences about what `fit` found, repaired and left alone.
+
+    No row of `tidy` or `transform` depends on a later row, nor on rows of another series.
+    """
+
+    kind: ClassVar[str]
+    notes_: tuple[str, ...]
+
+    @property
+    def features(self) -> tuple[TimeFeature, ...]:
+        """After `fit`: known columns to make from the time, for rows and for the horizon."""
+
+    @property
+    def freq(self) -> Any:
+        """The frequency that the tidy rows have, as `HourGlassForecaster(freq=...)` takes it; None to infer it."""
+
+    def tidy(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Give the frame in tidy columns; a tidy frame comes back as it is. Raises one DataError with all faults."""
+
+    def fit(self: Self, df: pd.DataFrame, y: Any = None) -> Self:
+        """Learn from the training rows, raw or tidy."""
+
+    def transform(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Give the columns for a model, row by row of `tidy(df)`; columns that are not there are left out."""
+
+    def inverse_transform(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Give the tidy columns back from those of `transform` that are there, with time and series columns."""
+
+    def get_feature_names_out(self, input_features: Sequence[Hashable] | None = None) -> np.ndarray:
+        """Name the columns of `transform`."""
+
+    def outputs_of(self, label: Hashable) -> tuple[Hashable, ...]:
+        """Name the transformed columns that hold a tidy column: itself, or for a direction its two components."""
+
+    def keeps_order(self, label: Hashable) -> bool:
+        """Whether the way back is monotone, so that quantiles of its output are quantiles of the tidy column."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give parameters and what was learnt as plain JSON values, to save it with a model."""
+
+    @classmethod
+    def from_json(cls: type[Self], fields: Mapping[str, Any]) -> Self:
+        """Rebuild what `to_json` gave, to the last bit."""
