@@ -5,7 +5,7 @@
 
 Long horizons: splits as published (ETT 12/4/4 months, others 70/10/20 %), every channel standardised by its training
 part, stride 1, MSE and MAE averaged over channels. `ridge` chooses λ on the validation part and is fitted on the
-training part; `ridge+validation` is then fitted on both. Data are found through HOURGLASS_TS_DATA.
+training part; `ridge+validation` is then fitted on both. Data are found through HOURGLASS_TS_DATA, or downloaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from common import Report, arguments, table
 
 from hourglass_ts.forecast.baselines import Naive, RidgeFloor
 from hourglass_ts.forecaster import HourGlassForecaster
-from hourglass_ts.frames.registry import dataset_info, dataset_path, load_dataset
+from hourglass_ts.frames.registry import dataset_info, load_dataset
 from hourglass_ts.metrics.points import mase, owa, smape
 from hourglass_ts.network.floor import LinearFloor, Stretch
 
@@ -41,8 +41,10 @@ class LongData:
 
     @classmethod
     def load(cls, name: str) -> LongData:
-        """Read the raw file in row order, as all published figures do."""
-        raw = pd.read_csv(dataset_path(name)).drop(columns=dataset_info(name).time).to_numpy(np.float64)
+        """Take the rows in the file's order, as all published figures do; series of a long frame become columns."""
+        info, df = dataset_info(name), load_dataset(name)
+        wide = df.pivot(index=info.time, columns=info.series) if info.series else df.drop(columns=info.time)
+        raw = wide.to_numpy(np.float64)
         months = {"etth": 30 * 24, "ettm": 30 * 96}.get(name[:4])
         if months:
             validation, test, end = 12 * months, 16 * months, 20 * months

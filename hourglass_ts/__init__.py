@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hourglass_ts.forecast.conformal import ConformalForecaster
     from hourglass_ts.forecast.ensemble import OriginEnsemble
     from hourglass_ts.forecaster import HourGlassForecaster
-    from hourglass_ts.frames.registry import list_datasets, load_dataset
+    from hourglass_ts.frames.registry import download_dataset, list_datasets, load_dataset
     from hourglass_ts.layers.hourglass import HourGlass
     from hourglass_ts.layers.shift import ShiftRight
     from hourglass_ts.layers.shortening import AttentionBasedShortening, AvgPoolShortening, LinearPoolingShortening
@@ -63,6 +63,7 @@ __all__ = [
     "audit_function",
     "audit_network",
     "backtest",
+    "download_dataset",
     "explain",
     "list_datasets",
     "load_dataset",
@@ -97,6 +98,7 @@ _MODULE_OF = {
     "audit_function": "hourglass_ts.evaluate.leakage",
     "audit_network": "hourglass_ts.evaluate.leaks.networks",
     "backtest": "hourglass_ts.evaluate.backtest",
+    "download_dataset": "hourglass_ts.frames.registry",
     "explain": "hourglass_ts.evaluate.explain",
     "list_datasets": "hourglass_ts.frames.registry",
     "load_dataset": "hourglass_ts.frames.registry",

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from hourglass_ts.cli.data import data
 from hourglass_ts.cli.evaluate import audit, backtest
 from hourglass_ts.cli.forecast import forecast
 
@@ -73,13 +74,7 @@ def demo(
     run(out)
 
 
-@app.command()
-def data() -> None:
-    """List the data sets that the library knows by name."""
-    from hourglass_ts.frames.registry import list_datasets
-
-    for name in list_datasets():
-        typer.echo(name)
+app.add_typer(data, name="data")
 
 
 if __name__ == "__main__":

@@ -1,154 +1,27 @@
-"""Data sets by name: found in a folder of the user's or shipped with the library, and never read unless unaltered.
+"""Data sets by name: found, or fetched, and never read unless unaltered.
 
-The user's folder is named by the environment variable HOURGLASS_TS_DATA. Nothing is downloaded.
+A file is looked for in the folder that the environment variable HOURGLASS_TS_DATA names, in the cache (a folder of the
+library's own below the platform's), and among what ships. A download goes into the first of these that there is.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, NoReturn
 
 import pandas as pd
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem
+from hourglass_ts.frames.catalogue import DATASETS, DataSet
+from hourglass_ts.frames.download import DownloadError, fetch, sha256_of
 
 FOLDER_VARIABLE = "HOURGLASS_TS_DATA"
 _PACKAGE = Path(__file__).parents[1]
 _SHIPPED = (_PACKAGE / "datasets", _PACKAGE.parent / "datasets")  # an installed wheel, a checkout
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """One named file. Roles are those of the loaded frame, for `HourGlassForecaster.fit`; no target means all columns.
-
-    shipped: the folder below `datasets/`, None if the user has to bring the file. rename: column names as in the file,
-    and as loaded. wide_rows: one series a row, as the M4 competition writes them.
-    """
-
-    name: str
-    file: str
-    sha256: str
-    title: str
-    licence: str
-    source: str
-    time: str = "date"
-    target: str | None = None
-    series: str | None = None
-    freq: str | int | None = None
-    shipped: str | None = None
-    rename: tuple[tuple[str, str], ...] = ()
-    wide_rows: bool = False
-
-
-def _ett(name: str, freq: str, sha256: str) -> DataSet:
-    spacing = {"h": "hourly", "15min": "15-minute"}[freq]
-    return DataSet(
-        name.lower(),
-        f"{name}.csv",
-        sha256,
-        title=f"Electricity transformer temperature, {spacing}, 2016 to 2018",
-        licence="CC BY-ND 4.0",
-        source="https://github.com/zhouhaoyi/ETDataset",
-        freq=freq,
-    )
-
-
-def _m4(part: str, sha256: str) -> DataSet:
-    spacing, half = part.split("-")
-    return DataSet(
-        f"m4-{part}" if half == "test" else f"m4-{spacing}",
-        f"m4-{part}.csv",
-        sha256,
-        title=f"M4 competition, {spacing}, {half} part (steps count from 1 in each part)",
-        licence="free for research; not to be shipped",
-        source="https://github.com/Mcompetitions/M4-methods",
-        time="step",
-        target="value",
-        series="series",
-        freq=1,
-        wide_rows=True,
-    )
-
-
-_BENCHMARKS = "https://github.com/thuml/Time-Series-Library"
-_ALL = (
-    DataSet(
-        "seattle-weather",
-        "seattle-weather.csv",
-        "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
-        title="Daily weather in Seattle, 2012 to 2015",
-        licence="public domain",
-        source="https://github.com/vega/vega-datasets (NOAA)",
-        target="temp_max",
-        freq="D",
-        shipped="weather",
-    ),
-    DataSet(
-        "stocks",
-        "stocks.csv.gz",
-        "5abadf99b2d394f920120a27de6f0df129859d71d4cfb0bf661bcc99446ab1fd",
-        title="Daily prices and volumes of AAPL, FB, GOOG, IBM and MSFT, 2000 to 2013",
-        licence="public domain",
-        source="bokeh-sampledata on PyPI (Quandl WIKI)",
-        target="adjusted_close",
-        series="symbol",
-        freq="B",
-        shipped="stocks",
-        rename=(
-            ("Ticker", "symbol"),
-            ("Date", "date"),
-            ("Open", "open"),
-            ("High", "high"),
-            ("Low", "low"),
-            ("Close", "close"),
-            ("Volume", "volume"),
-            ("Adj Close", "adjusted_close"),
-        ),
-    ),
-    _ett("ETTh1", "h", "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066"),
-    _ett("ETTh2", "h", "a3dc2c597b9218c7ce1cd55eb77b283fd459a1d09d753063f944967dd6b9218b"),
-    _ett("ETTm1", "15min", "6ce1759b1a18e3328421d5d75fadcb316c449fcd7cec32820c8dafda71986c9e"),
-    _ett("ETTm2", "15min", "db973ca252c6410a30d0469b13d696cf919648d0f3fd588c60f03fdbdbadd1fd"),
-    DataSet(
-        "weather",
-        "weather.csv",
-        "34ee981d07313e51da2a50bb600072c8ae4a69cb4b0651f4cb93a069d7a2ba63",
-        title="Jena weather station, 10-minute, 2020 (-9999 sentinels, one duplicate time, one gap)",
-        licence="Max Planck Institute Jena, for measurement only; not to be shipped",
-        source=_BENCHMARKS,
-        freq="10min",
-        rename=(  # the file lost its µ and ²
-            ("SWDR (W/m\ufffd)", "SWDR (W/m²)"),
-            ("PAR (\ufffdmol/m\ufffd/s)", "PAR (µmol/m²/s)"),
-            ("max. PAR (\ufffdmol/m\ufffd/s)", "max. PAR (µmol/m²/s)"),
-        ),
-    ),
-    DataSet(
-        "exchange",
-        "exchange_rate.csv",
-        "48b4d9d3d508f5104162e85b9a6042e3557fde11aa9f2944eba8c0d0efc89842",
-        title="Eight daily exchange rates (invented dates; the last two columns swapped against the first publication)",
-        licence="for measurement only; not to be shipped",
-        source=_BENCHMARKS,
-        freq="D",
-    ),
-    DataSet(
-        "illness",
-        "national_illness.csv",
-        "93601f64d2566dc796ca4305adad8b8560c2db1a1ff04543c3bd813a7263570a",
-        title="Weekly influenza-like illness in the United States",
-        licence="not stated; not to be shipped",
-        source=_BENCHMARKS,
-    ),
-    _m4("weekly-train", "d478d3f6ed673e6ed3c2cb0fbed5425f72eedd51318ebebeb0b5ecfcefc37714"),
-    _m4("weekly-test", "3b2bc4be8e636e802260dcd843ca3c5da40536a1fbe1ecb3229a97dae4f44688"),
-    _m4("hourly-train", "ea59b7783573c49077a835ab6465c7d66f1474783360f310988a9a737fbca62f"),
-    _m4("hourly-test", "71a57fccb15e534d973626ada4fb87febf789e9317715b7cc6dd3b5f90db6f42"),
-)
-_DATASETS = {dataset.name: dataset for dataset in _ALL}
 
 
 def list_datasets() -> list[str]:
@@ -158,55 +31,184 @@ def list_datasets() -> list[str]:
         >>> list_datasets()[:2]
         ['seattle-weather', 'stocks']
     """
-    return list(_DATASETS)
+    return list(DATASETS)
 
 
 def dataset_info(name: str) -> DataSet:
-    """Give a data set's origin, licence, checksum and roles. Raises SettingsError for an unknown name."""
-    if name not in _DATASETS:
-        close = difflib.get_close_matches(str(name), list(_DATASETS), n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else "See list_datasets()."
-        raise_problem(SettingsError, Problem(f"data set {name!r}", f"one of {', '.join(_DATASETS)}", hint))
-    return _DATASETS[name]
+    """Give a data set's card: origin, licence, checksum, columns with units, defects, roles.
 
+    Raises SettingsError for an unknown name.
 
-def dataset_path(name: str) -> Path:
-    """Find a data set's file, in $HOURGLASS_TS_DATA first, and check that it is unaltered.
-
-    Raises DataError when it is missing or its SHA-256 differs, SettingsError for an unknown name.
+    Example:
+        >>> dataset_info("stocks").units["volume"]
+        'shares'
     """
-    dataset = dataset_info(name)
-    folder = os.environ.get(FOLDER_VARIABLE)
-    places = [Path(folder) / dataset.file] if folder else []
-    if dataset.shipped is not None:
-        places += [root / dataset.shipped / dataset.file for root in _SHIPPED]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        where = f"in {folder}, where {FOLDER_VARIABLE} points" if folder else f"as {FOLDER_VARIABLE} is not set"
-        hint = f"Get it from {dataset.source}, and put it into a folder that {FOLDER_VARIABLE} names."
-        expected = f"{dataset.file} with SHA-256 {dataset.sha256}"
-        raise_problem(DataError, Problem(f"no file {dataset.file} for data set {name!r}, {where}", expected, hint))
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != dataset.sha256:
-        hint = f"Replace the file by the original from {dataset.source}."
-        raise_problem(DataError, Problem(f"{path} with SHA-256 {found}", f"SHA-256 {dataset.sha256}", hint))
-    return path
+    if name not in DATASETS:
+        close = difflib.get_close_matches(str(name), list(DATASETS), n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else "See list_datasets()."
+        raise_problem(SettingsError, Problem(f"data set {name!r}", f"one of {', '.join(DATASETS)}", hint))
+    return DATASETS[name]
 
 
 def load_dataset(name: str) -> pd.DataFrame:
-    """Read a data set: dates parsed, tidy column names, values as in the file (defects included; see its card).
+    """Read a data set into a tidy long frame, one row per time and series; a file that is nowhere is downloaded first.
 
-    Raises as `dataset_path`.
+    Dates are parsed and names tidied; values are as in the file, its known defects included. `df.attrs` holds "name",
+    "units" (column → unit), and "sentinels" where numbers stand for missing values.
+    Raises DataError as `download_dataset`, SettingsError for an unknown name.
 
     Example:
-        >>> load_dataset("stocks").columns.tolist()
-        ['symbol', 'date', 'open', 'high', 'low', 'close', 'volume', 'adjusted_close']
+        >>> df = load_dataset("stocks")
+        >>> df.columns.tolist(), df.attrs["units"]["close"]
+        (['symbol', 'date', 'open', 'high', 'low', 'close', 'volume', 'adjusted_close'], '$ per share')
+    """
+    return _tidy(pd.read_csv(download_dataset(name)), dataset_info(name))
+
+
+def download_dataset(name: str, *, progress: bool = True) -> Path:
+    """Give the path of a data set's file; one that is nowhere is downloaded, into $HOURGLASS_TS_DATA or the cache.
+
+    A download that broke off goes on where it ended. progress: a bar on stderr, where that is a terminal.
+    Raises DataError where the file does not come whole, cannot be written, or is there but altered.
+
+    Example:
+        >>> download_dataset("stocks").name  # ships with the library: nothing to do
+        'stocks.csv.gz'
     """
     dataset = dataset_info(name)
-    df = pd.read_csv(dataset_path(name)).rename(columns=dict(dataset.rename))
-    if dataset.wide_rows:
-        return _long(df)
-    return df.assign(**{dataset.time: pd.to_datetime(df[dataset.time], format="ISO8601")})
+    return _find(dataset) or _download(dataset, progress)
+
+
+def dataset_path(name: str) -> Path:
+    """Find a data set's file, and check that it is unaltered; nothing is downloaded.
+
+    Raises DataError when it is missing or its SHA-256 differs, SettingsError for an unknown name.
+
+    Example:
+        >>> dataset_path("seattle-weather").name
+        'seattle-weather.csv'
+    """
+    dataset = dataset_info(name)
+    return _find(dataset) or _refuse_missing(dataset)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file with a data set's name, which may be altered, and whose folder it lies in."""
+
+    path: Path
+    of: Literal["the user", "the cache", "the library"]
+
+    def digest(self) -> str:
+        """Give its SHA-256. Raises DataError where it cannot be read."""
+        try:
+            return sha256_of(self.path)
+        except OSError as error:
+            found = f"file {self.path}, which cannot be read ({error.strerror})"
+            raise_problem(DataError, Problem(found, "a readable file", "Check who may read it."))
+
+
+def places_of(dataset: DataSet) -> list[Place]:
+    """List the files that there are for a data set, the one that counts first."""
+    folder, cache = data_folder(), cache_folder()
+    places = [Place(folder / dataset.file, "the user")] if folder else []
+    places += [Place(cache / dataset.file, "the cache")] if cache else []
+    if dataset.shipped is not None:
+        places += [Place(root / dataset.shipped / dataset.file, "the library") for root in _SHIPPED]
+    return [place for place in places if os.path.isfile(place.path)]
+
+
+def card_of(dataset: DataSet) -> Path | None:
+    """Give the card of a data set that ships, a page on its origin and defects."""
+    cards = [root / dataset.shipped / "CARD.md" for root in _SHIPPED if dataset.shipped is not None]
+    return next((card for card in cards if os.path.isfile(card)), None)
+
+
+def data_folder() -> Path | None:
+    """Give the folder that HOURGLASS_TS_DATA names, there or not, if it is set."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return Path(os.path.expanduser(folder)) if folder else None
+
+
+def cache_folder() -> Path | None:
+    """Give the library's folder in the platform's cache, there or not; None for a user without a home."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "")
+    elif sys.platform == "darwin":
+        base = os.path.expanduser("~/Library/Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        base = base if os.path.isabs(base) else os.path.expanduser("~/.cache")  # its standard ignores relative ones
+    return Path(base) / "hourglass_ts" / "datasets" if os.path.isabs(base) else None
+
+
+def _find(dataset: DataSet) -> Path | None:
+    """Give the unaltered file. An altered one is refused, except in the cache: a download may replace it there."""
+    for place in places_of(dataset):
+        found = place.digest()
+        if found == dataset.sha256:
+            return place.path
+        if place.of != "the cache":
+            hint = f"Remove it, or replace it by the original from {_origin(dataset)}."
+            raise_problem(DataError, Problem(f"{place.path} with SHA-256 {found}", f"SHA-256 {dataset.sha256}", hint))
+    return None
+
+
+def _download(dataset: DataSet, progress: bool) -> Path:
+    folder = data_folder() or cache_folder()
+    if folder is None or dataset.url is None:
+        _refuse_missing(dataset)
+    path = folder / dataset.file
+    try:
+        if folder == cache_folder():  # the user's own is not made: a name that is not there may be a slip
+            folder.mkdir(parents=True, exist_ok=True)
+        fetch(dataset.url, path, sha256=dataset.sha256, size=dataset.size, progress=progress)
+    except DownloadError as error:
+        found = f"no file {dataset.file} for data set {dataset.name!r}, as its download failed: {error}"
+        hint = f"{error.next_step} Or put the file into {folder}, or any folder that {FOLDER_VARIABLE} names."
+        raise DataError(str(Problem(found, _expected(dataset), hint))) from error
+    except OSError as error:
+        found = f"folder {folder}, where {dataset.file} cannot be written ({error.strerror or error})"
+        expected = f"a folder that takes {_expected(dataset)}"
+        hint = f"Create it or make room in it, or name another with {FOLDER_VARIABLE}."
+        raise DataError(str(Problem(found, expected, hint))) from error
+    return path
+
+
+def _refuse_missing(dataset: DataSet) -> NoReturn:
+    folder, cache = data_folder(), cache_folder()
+    looked = [f"in {folder}, where {FOLDER_VARIABLE} points"] if folder else []
+    looked += [f"in the cache, {cache}"] if cache else []
+    found = f"no file {dataset.file} for data set {dataset.name!r} {' or '.join(looked) or 'anywhere'}"
+    hint = f"Put it into a folder that {FOLDER_VARIABLE} names"
+    hint += f", or call download_dataset({dataset.name!r})." if dataset.url else ", or install the library anew."
+    raise_problem(DataError, Problem(found, _expected(dataset), hint))
+
+
+def _expected(dataset: DataSet) -> str:
+    return f"{dataset.file} from {_origin(dataset)}, with SHA-256 {dataset.sha256}"
+
+
+def _origin(dataset: DataSet) -> str:
+    return dataset.url or dataset.source
+
+
+def _tidy(df: pd.DataFrame, dataset: DataSet) -> pd.DataFrame:
+    """Give the file's table as a long frame with its card in `attrs`, which stays small and plain: pandas copies it."""
+    df = df.rename(columns={column.in_file: column.name for column in dataset.columns if column.in_file})
+    if dataset.layout == "series in rows":
+        df = _long(df)
+    else:
+        df = df.assign(**{dataset.time: pd.to_datetime(df[dataset.time], format="ISO8601")})
+    if dataset.layout == "series in columns":
+        df = df.melt(dataset.time, var_name=dataset.series, value_name=dataset.target)
+        df = df[[dataset.series, dataset.time, dataset.target]]
+    attrs: dict[str, Any] = {"name": dataset.name}
+    attrs["units"] = {column: unit for column, unit in dataset.units.items() if column in df}
+    if dataset.sentinels:
+        attrs["sentinels"] = list(dataset.sentinels)
+    df.attrs = attrs
+    return df
 
 
 def _long(df: pd.DataFrame) -> pd.DataFrame:
