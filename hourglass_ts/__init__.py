@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hourglass_ts.forecast.ensemble import OriginEnsemble
     from hourglass_ts.forecaster import HourGlassForecaster
     from hourglass_ts.frames.registry import download_dataset, list_datasets, load_dataset
+    from hourglass_ts.frames.stocks import StockPipeline
+    from hourglass_ts.frames.weather import WeatherPipeline
     from hourglass_ts.layers.hourglass import HourGlass
     from hourglass_ts.layers.shift import ShiftRight
     from hourglass_ts.layers.shortening import AttentionBasedShortening, AvgPoolShortening, LinearPoolingShortening
@@ -56,6 +58,8 @@ __all__ = [
     "RidgeFloor",
     "SeasonalNaive",
     "ShiftRight",
+    "StockPipeline",
+    "WeatherPipeline",
     "__version__",
     "audit",
     "audit_dataset",
@@ -92,6 +96,8 @@ _MODULE_OF = {
     "RidgeFloor": "hourglass_ts.forecast.baselines",
     "SeasonalNaive": "hourglass_ts.forecast.baselines",
     "ShiftRight": "hourglass_ts.layers.shift",
+    "StockPipeline": "hourglass_ts.frames.stocks",
+    "WeatherPipeline": "hourglass_ts.frames.weather",
     "audit": "hourglass_ts.evaluate.leakage",
     "audit_dataset": "hourglass_ts.evaluate.leaks.datasets",
     "audit_encoder": "hourglass_ts.evaluate.leaks.encoders",

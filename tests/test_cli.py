@@ -411,3 +411,36 @@ def test_end_to_end_with_the_real_forecaster(run, tmp_path):
     assert np.isfinite(frame.drop(columns="Day").to_numpy()).all()
     assert plot.exists()
     assert (tmp_path / "model").is_dir()
+
+
+@pytest.mark.parametrize("command", ["forecast", "backtest", "audit"])
+def test_a_pipeline_is_handed_over(command, run, history, monkeypatch):
+    handed = {}
+
+    def stop(self, **settings):
+        handed.update(settings)
+        raise DataError("enough")
+
+    monkeypatch.setattr("hourglass_ts.forecaster.HourGlassForecaster.__init__", stop)
+    arguments = ["--time", "day", "--target", "load", "--horizon", HORIZON, "--pipeline", "weather"]
+    code, _, stderr = run(command, history, *arguments)
+    assert (code, handed["pipeline"]) == (2, "weather")
+    assert "enough" in stderr
+
+
+def test_stocks_through_their_pipeline(run, tmp_path):
+    from hourglass_ts import load_dataset
+
+    raw = load_dataset("stocks").query("symbol == 'IBM' and date > '2012-09-01'")
+    raw.drop(columns="symbol").to_csv(tmp_path / "ibm.csv", index=False)
+    out, plot = tmp_path / "out.csv", tmp_path / "out.png"
+    roles = ["--time", "date", "--target", "volatility", "--past", "return"]
+    sizes = ["--horizon", 2, "--context", 20, "--time-budget", 1, "--quiet"]
+    code, _, stderr = run(
+        "forecast", tmp_path / "ibm.csv", *roles, *sizes, "--pipeline", "stocks", "--out", out, "--plot", plot
+    )
+    assert code == 0, stderr
+    found = pd.read_csv(out)
+    assert found["date"].tolist() == ["2013-03-04", "2013-03-05"]
+    assert (found.drop(columns="date") > 0).all(axis=None)
+    assert plot.stat().st_size > 1000

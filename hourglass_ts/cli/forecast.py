@@ -34,6 +34,7 @@ from hourglass_ts.cli.options import (
     Horizon,
     MaxEpochs,
     Past,
+    Pipeline,
     Quantiles,
     Quiet,
     Seed,
@@ -73,6 +74,7 @@ def forecast(
     quantiles: Quantiles = None,
     calibrate: Calibrate = False,
     transform: Transform = None,
+    pipeline: Pipeline = None,
     scaler: Annotated[str | None, typer.Option(metavar="NAME", help="Series' own scale: standard or robust.")] = None,
     fill: Annotated[
         str | None, typer.Option(metavar="HOW", help="Fill holes: last, seasonal or a number; else they stay holes.")
@@ -96,6 +98,7 @@ def forecast(
         holidays=holidays,
         quantiles=parse_quantiles(quantiles),
         transform=transform,
+        pipeline=pipeline,
         scaler=scaler,
         fill=number_or_word(fill),
         max_epochs=max_epochs,
@@ -119,7 +122,7 @@ def forecast(
         predicted = model.forecast(known=future_rows)
         forecaster = model.model_ if calibrate else model
     write_table(predicted, out)
-    pictures = _draw(history, predicted, roles, plot) if plot else []
+    pictures = _draw(_tidied(forecaster, history, roles), predicted, roles, plot) if plot else []
     if not quiet:
         _summarise(history, predicted, roles, forecaster, [path for path in (out, save) if path] + pictures)
 
@@ -214,6 +217,14 @@ def _future_rows(
     for name, last in observed.groupby(keys, observed=True)[time].max().items():
         key = name if isinstance(name, tuple) else (name,)
         yield name, last, int((times[key] > last).sum()) if key in times else 0
+
+
+def _tidied(forecaster: HourGlassForecaster, history: pd.DataFrame, roles: dict[str, Any]) -> pd.DataFrame:
+    """The history in the columns that a pipeline makes of it, where the forecaster has one."""
+    from hourglass_ts.forecast.piping import tidied
+    from hourglass_ts.frames.roles import Roles
+
+    return tidied(forecaster, history, Roles.from_arguments(roles["time"], series=roles["series"]))
 
 
 def _draw(history: pd.DataFrame, predicted: pd.DataFrame, roles: dict[str, Any], path: Path) -> list[Path]:

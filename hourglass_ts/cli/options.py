@@ -22,6 +22,10 @@ Freq = Annotated[
 Transform = Annotated[
     str | None, typer.Option(metavar="NAME", help="log, log1p, yeo-johnson or box-cox, undone at the end.")
 ]
+Pipeline = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="weather or stocks: reads such files as they are, and undoes its steps."),
+]
 MaxEpochs = Annotated[int | None, typer.Option(metavar="N", help="Most passes over the training data.")]
 TimeBudget = Annotated[float | None, typer.Option(metavar="SECONDS", help="Longest training time.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of everything random.")]

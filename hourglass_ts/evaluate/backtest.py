@@ -24,7 +24,7 @@ from hourglass_ts.evaluate.running import Bench, Failure, run_folds
 from hourglass_ts.evaluate.scores import POINT_SCORES
 from hourglass_ts.forecast.baselines import Naive, RidgeFloor, SeasonalNaive
 from hourglass_ts.forecast.checks import count_problems
-from hourglass_ts.forecast.piping import tidied
+from hourglass_ts.forecast.piping import freq_of, tidied
 from hourglass_ts.forecast.rolling import Timeline, new_copy
 from hourglass_ts.forecast.truth import Truth
 from hourglass_ts.frames.roles import Roles
@@ -65,7 +65,8 @@ def backtest(
     Args:
         models: one forecaster, several, or a dict by name. Anything with `fit` and `forecast`; copies are fitted.
         df, time, target, series, known, past, static, freq: as in `HourGlassForecaster.fit`. Where a model has a
-            pipeline, all models get the frame in its tidy columns (the first such model's).
+            pipeline, all models get the frame in its tidy columns and its frequency, and the ridge beside them goes
+            through it, too (the first such model's).
         horizon: leads to score; None takes the models'.
         folds: how many origins, the last one horizon before the end of the data; or the origins themselves.
         stride: steps from origin to origin; None takes the horizon, and shorter ones show how forecasts are revised.
@@ -97,7 +98,7 @@ def backtest(
     raise_problems(SettingsError, count_problems(jobs=jobs, **optional))
     roles = Roles.from_arguments(time, target, series, known, past, static)
     piped = next((model for model in models.values() if getattr(model, "pipeline", None) is not None), None)
-    df = tidied(piped, df, roles)
+    df, freq = tidied(piped, df, roles), freq_of(piped) if freq is None else freq
     panel = check_frame(df, roles, freq)
     raise_problems(DataError, _label_problems(panel))
     timeline = Timeline.of(df, panel.roles)
@@ -107,7 +108,7 @@ def backtest(
     for name, model in {
         NAIVE: Naive(horizon, freq),
         SEASONAL_NAIVE: SeasonalNaive(horizon, season, freq),
-        RIDGE: RidgeFloor(horizon, freq=freq, transform=_transform(models)),
+        RIDGE: RidgeFloor(horizon, freq=freq, transform=_transform(models), pipeline=getattr(piped, "pipeline", None)),
     }.items():
         models.setdefault(name, model)
 

@@ -8,6 +8,7 @@ function from a frame to forecasts. Networks and data sets of pytorch-forecastin
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,7 @@ from hourglass_ts.evaluate.leaks.pipeline import (
     split_checks,
 )
 from hourglass_ts.evaluate.leaks.result import PASSED, AuditResult, Check, Finding
-from hourglass_ts.evaluate.leaks.worlds import Cut, with_other_values
+from hourglass_ts.evaluate.leaks.worlds import Cut, with_other_rows, with_other_values
 from hourglass_ts.frames.roles import Roles, Source, resolve
 
 LEAST_STEPS = 24
@@ -145,12 +146,12 @@ def audit_function(
 def _altered_features(
     pipeline: Pipeline, frame: pd.DataFrame, unknown: list[Hashable], roles: Roles, seed: int
 ) -> pd.DataFrame:
-    """What the pipeline makes of other values after the cutoff: of all columns, or of the targets where it cannot."""
+    """What the pipeline makes of other values after the cutoff: all columns', the targets', or of other rows."""
     targets = [label for label in unknown if label in roles.target]
-    try:
-        return pipeline.features(with_other_values(frame, pipeline.cut, unknown, seed))
-    except Exception:  # a user's pipeline may refuse other covariates with any error
-        return pipeline.features(with_other_values(frame, pipeline.cut, targets, seed))
+    for labels in (unknown, targets):
+        with suppress(Exception):  # a user's pipeline may refuse other values with any error
+            return pipeline.features(with_other_values(frame, pipeline.cut, labels, seed))
+    return pipeline.features(with_other_rows(frame, pipeline.cut, unknown, seed))
 
 
 def _guarded_forecasts(

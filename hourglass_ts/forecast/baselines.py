@@ -12,6 +12,7 @@ import torch
 
 from hourglass_ts.errors import Problem
 from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
+from hourglass_ts.forecast.piping import pipeline_problems
 from hourglass_ts.forecast.plan import WindowPlan
 from hourglass_ts.forecast.protocol import PanelForecaster
 from hourglass_ts.frames.schema import OBSERVED, UNIT, VALUE, Panel
@@ -174,7 +175,7 @@ class RidgeFloor(PanelForecaster):
 
     context: steps of a window; None chooses as `HourGlassForecaster` does.
     validation: steps of the tail; None takes a fifth of the longest series.
-    transform: None, or "log" for positive series.
+    transform: None, or "log" for positive series.  pipeline: as in `HourGlassForecaster`.
     """
 
     def __init__(
@@ -184,16 +185,19 @@ class RidgeFloor(PanelForecaster):
         validation: int | None = None,
         transform: str | None = None,
         freq: Any = None,
+        pipeline: Any = None,
     ) -> None:
         self.horizon = horizon
         self.context = context
         self.validation = validation
         self.transform = transform
         self.freq = freq
+        self.pipeline = pipeline
 
     def _setting_problems(self) -> list[Problem]:
         optional = {name: getattr(self, name) for name in ("context", "validation") if getattr(self, name) is not None}
-        return count_problems(horizon=self.horizon, **optional) + transform_problems(self.transform)
+        problems = count_problems(horizon=self.horizon, **optional) + transform_problems(self.transform)
+        return problems + pipeline_problems(self.pipeline)
 
     def _prepare(self, panel: Panel) -> Panel:
         return lay_placeholders(panel)

@@ -18,7 +18,7 @@ import pandas as pd
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
 from hourglass_ts.forecast.offsets import Offsets, Scores, in_order
-from hourglass_ts.forecast.piping import freq_of, tidied
+from hourglass_ts.forecast.piping import Straight, freq_of, tidied
 from hourglass_ts.forecast.protocol import common_freq
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts, with_leads
 from hourglass_ts.forecast.truth import Truth, is_quantile
@@ -38,8 +38,9 @@ class ConformalForecaster(WrappedForecaster):
     """A forecaster's copy, fitted on all but a last stretch, with quantiles that are calibrated on that stretch.
 
     Neither training nor what it chooses on the way (early stopping, λ, the network's share) sees the stretch. The
-    point forecast stays as it is, and quantiles never cross. Exchangeable errors are covered as promised, whatever
-    their distribution; drifting ones in the long run, where `adaptive`.
+    point forecast stays as it is; quantiles never cross, nor leave what the model's pipeline says is possible.
+    Exchangeable errors are covered as promised, whatever their distribution; drifting ones in the long run, where
+    `adaptive`.
 
     Args:
         model: anything with `fit` and `forecast`.
@@ -217,9 +218,18 @@ class ConformalForecaster(WrappedForecaster):
             offsets = self.offsets_.values[fitted, lead - 1]
         names = quantile_names(self.quantiles)
         base = np.stack([frame.get(name, frame["forecast"]).to_numpy() for name in names], axis=-1)
-        values = in_order(base + self._scale_at(truth, at, unit, self.scale_)[:, None] * offsets, self.quantiles)
+        moved = base + self._scale_at(truth, at, unit, self.scale_)[:, None] * offsets
+        values = in_order(moved, self.quantiles).clip(*self._bounds(frame, timeline.roles))
         plain = frame[[label for label in frame.columns if not is_quantile(label)]]
         return plain.assign(**{name: values[:, place] for place, name in enumerate(names)})
+
+    def _bounds(self, frame: pd.DataFrame, roles: Roles) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest possible value of every row's target, (n_rows, 1), as the model's pipeline knows them."""
+        piping = getattr(self.model_, "piping_", Straight(roles))
+        targets = frame["target"] if len(roles.target) > 1 else pd.Series(roles.target[0], index=frame.index)
+        known = {target: piping.bounds(target) for target in roles.target}
+        low, high = (targets.map(lambda target, end=end: known[target][end]).to_numpy(np.float64) for end in (0, 1))
+        return low[:, None], high[:, None]
 
     def _setting_problems(self) -> list[Problem]:
         problems = quantile_problems(self.quantiles)

@@ -14,7 +14,10 @@ from sklearn.base import BaseEstimator, clone
 from hourglass_ts.errors import Problem, SettingsError, raise_problems
 from hourglass_ts.forecast.truth import is_quantile
 from hourglass_ts.frames.features import TimeFeature
+from hourglass_ts.frames.pipelines import in_columns
 from hourglass_ts.frames.roles import Roles, Source, resolve
+from hourglass_ts.frames.stocks import StockPipeline
+from hourglass_ts.frames.weather import WeatherPipeline
 
 METHODS = (
     "tidy",
@@ -24,10 +27,11 @@ METHODS = (
     "get_feature_names_out",
     "outputs_of",
     "keeps_order",
+    "bounds_of",
     "features",
     "freq",
 )
-PIPELINES: dict[str, type] = {}
+PIPELINES: dict[str, type] = {pipeline.kind: pipeline for pipeline in (StockPipeline, WeatherPipeline)}
 """The pipelines that have a name."""
 
 
@@ -51,6 +55,10 @@ class Straight:
     def invert(self, forecasts: pd.DataFrame) -> pd.DataFrame:
         """Give a frame of forecasts in the user's columns."""
         return forecasts
+
+    def bounds(self, label: Hashable) -> tuple[float, float]:
+        """Between which values one of the user's columns can be: nothing is known of it."""
+        return -np.inf, np.inf
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,10 @@ class Piped:
         """Give the roles in the user's frame."""
         return self.own
 
+    def bounds(self, label: Hashable) -> tuple[float, float]:
+        """Between which values one of the user's columns can be."""
+        return self.pipeline.bounds_of(label)
+
     def invert(self, forecasts: pd.DataFrame) -> pd.DataFrame:
         """Give a frame of forecasts, quantiles too, in the user's columns and units; its rows keep their order."""
         numbers = [label for label in forecasts.columns if label == "forecast" or is_quantile(label)]
@@ -98,25 +110,19 @@ class Piped:
         ids = ids[~ids.duplicated()].reset_index(drop=True)
         long = _long(ids, self._tidy(ids, wide), self.own.target)
         owners = [label for label in labels if label not in (self.own.time, "lead")]
-        unit = long.groupby([*owners, *(["target"] if "target" in long else [])], sort=False, dropna=False).ngroup()
-        order = pd.Series(np.arange(len(long))).groupby(unit.to_numpy()).transform("min")
-        return self._by_series(long, owners, order.to_numpy())
-
-    def _by_series(self, long: pd.DataFrame, owners: list[Hashable], order: np.ndarray) -> pd.DataFrame:
-        """Rows of one origin and series together, their targets one after another."""
-        first = long.groupby(owners, sort=False, dropna=False).ngroup().to_numpy() if owners else np.zeros(len(long))
-        return long.iloc[np.lexsort([order, first])].reset_index(drop=True)
+        owner = ids.groupby(owners, sort=False, dropna=False).ngroup().to_numpy() if owners else np.zeros(len(ids))
+        n_targets = len(self.own.target)
+        row, target = np.tile(np.arange(len(ids)), n_targets), np.repeat(np.arange(n_targets), len(ids))
+        return long.iloc[np.lexsort([row, target, np.tile(owner, n_targets)])].reset_index(drop=True)
 
     def _tidy(self, ids: pd.DataFrame, wide: dict[Hashable, dict[Hashable, np.ndarray]]) -> dict[Hashable, Any]:
-        keys = ids[[*self.own.series, self.own.time]]
-        found = {}
-        for number, columns in wide.items():
-            frame = keys.copy()
-            for label, column in columns.items():
-                frame[label] = column
-            tidy = self.pipeline.inverse_transform(frame)
-            found[number] = {label: tidy[label].to_numpy() for label in self.own.target}
-        return found
+        """Every number's columns in the user's units. All go back at once, so that a warning comes once."""
+        frame = pd.concat([ids[[*self.own.series, self.own.time]]] * len(wide), ignore_index=True)
+        for label in next(iter(wide.values())):
+            frame[label] = np.concatenate([columns[label] for columns in wide.values()])
+        tidy = self.pipeline.inverse_transform(frame)
+        parts = {label: np.split(tidy[label].to_numpy(), len(wide)) for label in self.own.target}
+        return {number: {label: parts[label][k] for label in parts} for k, number in enumerate(wide)}
 
 
 def _spread(
@@ -154,8 +160,8 @@ def fit_piping(pipeline: Any, df: pd.DataFrame, roles: Roles, outputs: Iterable[
     copy = new_pipeline(pipeline, roles)
     if copy is None:
         return Straight(roles)
-    raw = _flat(df, roles)
-    own, _, _ = resolve(Source(copy.tidy(raw)), replace(roles, time=_time_label(df, roles)))
+    raw, time, _ = in_columns(df, roles.time, list(roles.series))
+    own, _, _ = resolve(Source(copy.tidy(raw)), replace(roles, time=time))
     wrong = [target for target in own.target if not copy.keeps_order(target)]
     if wrong and any(is_quantile(label) for label in outputs):
         hint = "Pass quantiles=() for the point forecast alone, or forecast its components."
@@ -216,26 +222,6 @@ def _one(labels: tuple[Hashable, ...]) -> Any:
     return None if not labels else labels[0] if len(labels) == 1 else list(labels)
 
 
-def _time_label(df: pd.DataFrame, roles: Roles) -> Hashable:
-    return _resolved(Source(df), roles)[0].time
-
-
 def _flat(df: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     """The frame with times and series in columns, not in its index."""
-    source = Source(df)
-    resolved, time = _resolved(source, roles)
-    flat = df.copy(deep=False)
-    flat.index = pd.RangeIndex(len(flat))
-    for place, label in enumerate([*resolved.series, resolved.time]):
-        if label not in source.columns:
-            column = time if label == resolved.time else source[label]
-            flat.insert(place, label, column.reset_index(drop=True))
-    flat.attrs = df.attrs
-    return flat
-
-
-def _resolved(source: Source, roles: Roles) -> tuple[Roles, pd.Series]:
-    """The roles of time and series alone, since a tidy frame may have a target that the raw one lacks."""
-    other = [label for label in source.columns if label not in (roles.time, *roles.series)]
-    found, time, _ = resolve(source, Roles(time=roles.time, series=roles.series, target=tuple(other[:1])))
-    return found, time
+    return in_columns(df, roles.time, list(roles.series))[0]

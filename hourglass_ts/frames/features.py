@@ -18,7 +18,9 @@ import pandas as pd
 
 from hourglass_ts.errors import MissingExtraError, Problem, SettingsError, raise_problem
 from hourglass_ts.frames.calendars import Calendar, local_days, rows_by_calendar
+from hourglass_ts.frames.harmonics import HarmonicsFeature
 from hourglass_ts.frames.sessions import exchange_code, known_sessions
+from hourglass_ts.frames.solar import SolarElevationFeature
 
 FARTHEST = 7  # days; a holiday farther away counts as this far
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -28,11 +30,14 @@ _COUNTRY = re.compile(r"([A-Z]{2})(?:-(\w+))?")
 class TimeFeature(Protocol):
     """Columns that depend on the time and its calendar alone; a frozen dataclass of plain values, so that it is saved.
 
-    kind: its name in saved models.  labels: its columns' names.
+    kind: its name in saved models.
     """
 
     kind: ClassVar[str]
-    labels: ClassVar[tuple[str, ...]]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its columns' names, the same for the same fields."""
 
     def values(self, times: pd.Index, calendar: Calendar) -> np.ndarray:
         """Give (n_times, n_labels) float64; no time influences the values of another."""
@@ -109,7 +114,52 @@ class SessionFeature:
         return np.stack(columns, axis=1).astype("float64")
 
 
-KINDS: dict[str, Any] = {feature.kind: feature for feature in (HolidayFeature, SessionFeature)}
+@dataclass(frozen=True)
+class TradingDayFeature:
+    """The weekday, and how many sessions the month still has and has had, up to five.
+
+    exchange: whose table of sessions counts, with the extra `calendars`; None counts Mondays to Fridays.
+
+    Example:
+        >>> days = pd.DatetimeIndex(["2024-05-30", "2024-05-31", "2024-06-03"])
+        >>> TradingDayFeature().values(days, Calendar("datetime", "B"))[:, 4:].tolist()
+        [[0.0, 1.0, 5.0], [1.0, 0.0, 5.0], [0.0, 5.0, 0.0]]
+    """
+
+    exchange: str | None = None
+
+    kind: ClassVar[str] = "trading-days"
+    labels: ClassVar[tuple[str, ...]] = (
+        *("monday", "tuesday", "wednesday", "thursday", "friday"),
+        "sessions_to_month_end",
+        "sessions_since_month_start",
+    )
+
+    def values(self, times: pd.Index, calendar: Calendar) -> np.ndarray:
+        """Give the seven columns. Raises SettingsError for integer times and steps longer than a day."""
+        days = _days(times, calendar)
+        if len(days) == 0:
+            return np.zeros((0, len(self.labels)))
+        sessions = self._sessions(int(days.min()) - MONTH, int(days.max()) + MONTH)
+        month = sessions.astype("datetime64[D]").astype("datetime64[M]").astype("int64")
+        own = days.astype("datetime64[D]").astype("datetime64[M]").astype("int64")
+        place = np.searchsorted(sessions, days, side="right") - 1
+        left = np.searchsorted(month, own, side="right") - 1 - place
+        past = np.searchsorted(sessions, days) - np.searchsorted(month, own)
+        weekday = (days + 3) % 7  # 1970-01-01 was a Thursday
+        columns = [*(weekday == number for number in range(5)), left.clip(max=MOST), past.clip(max=MOST)]
+        return np.stack(columns, axis=1).astype("float64")
+
+    def _sessions(self, first: int, last: int) -> np.ndarray:
+        if self.exchange is not None:
+            return known_sessions(self.exchange, first + MONTH, last - MONTH, MONTH).days
+        days = np.arange(first, last + 1)
+        return days[(days + 3) % 7 < 5]
+
+
+MONTH, MOST = 31, 5  # days around the given ones that hold their months; sessions that are counted
+_ALL = (HolidayFeature, SessionFeature, TradingDayFeature, HarmonicsFeature, SolarElevationFeature)
+KINDS: dict[str, Any] = {feature.kind: feature for feature in _ALL}
 
 
 def feature_to_json(feature: Any) -> dict[str, Any]:
@@ -133,7 +183,7 @@ def label_problems(features: Iterable[TimeFeature], taken: Iterable[Hashable]) -
     labels = [label for feature in features for label in feature.labels]
     everything = Counter([*taken, *labels])
     return [
-        Problem("a column that `holidays` makes by this name", "another name", "Rename the column.", column=label)
+        Problem("a column that is made from the time by this name", "another name", "Rename it.", column=label)
         for label in dict.fromkeys(labels)
         if everything[label] > 1
     ]

@@ -13,7 +13,10 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 import pandas as pd
 
+from hourglass_ts.errors import DataError, Problem, raise_problem
+from hourglass_ts.frames.columns import to_times
 from hourglass_ts.frames.features import TimeFeature
+from hourglass_ts.frames.roles import Roles, Source, is_dated, resolve
 
 Self = TypeVar("Self", bound="Pipeline")
 
@@ -59,9 +62,50 @@ class Pipeline(Protocol):
     def keeps_order(self, label: Hashable) -> bool:
         """Whether the way back is monotone, so that quantiles of its output are quantiles of the tidy column."""
 
+    def bounds_of(self, label: Hashable) -> tuple[float, float]:
+        """Say between which values a tidy column can be: quantiles that are moved afterwards are kept there."""
+
     def to_json(self) -> dict[str, Any]:
         """Give parameters and what was learnt as plain JSON values, to save it with a model."""
 
     @classmethod
     def from_json(cls: type[Self], fields: Mapping[str, Any]) -> Self:
         """Rebuild what `to_json` gave, to the last bit."""
+
+
+def in_columns(df: pd.DataFrame, time: Hashable, series: Any) -> tuple[pd.DataFrame, Hashable, list[Hashable]]:
+    """Give the frame with its times, read as such, and its series in columns, and their labels; rows numbered anew.
+
+    time: None takes an index of times, or the only column of dates.  series: None, a label, or a list of them.
+    Rows without a time are left out where they are empty.
+
+    Raises:
+        DataError: a column lacks, a time cannot be read, or a row with values has none.
+    """
+    source = Source(df)
+    keys = [] if series is None else list(series) if isinstance(series, list) else [series]
+    time = _only_dates(df) if time is None else time
+    others = [label for label in source.columns if label not in (time, *keys)]
+    roles, column, _ = resolve(source, Roles(time=time, series=tuple(keys), target=tuple(others[:1])))
+    times = to_times(column)
+    if times.fault is not None:
+        raise_problem(DataError, Problem(*times.fault, column=roles.time))
+    frame = df.set_axis(pd.RangeIndex(len(df)))
+    for place, label in enumerate(label for label in (*keys, roles.time) if label not in source.columns):
+        frame.insert(place, label, column if label == roles.time else source[label])
+    lost = times.missing & frame.drop(columns=[*keys, roles.time]).notna().any(axis=1).to_numpy()
+    if lost.any():
+        found, hint = f"{lost.sum():,} row(s) without a time", "Fill the time, or drop the rows with dropna."
+        raise_problem(DataError, Problem(found, "a time in every row", hint, column=roles.time))
+    frame = frame[~times.missing].reset_index(drop=True)
+    frame[roles.time] = times.values[~times.missing]
+    frame.attrs = dict(df.attrs)
+    return frame, roles.time, keys
+
+
+def _only_dates(df: pd.DataFrame) -> Hashable:
+    """The only column of dates of a frame without an index of times."""
+    if any(is_dated(df.index.get_level_values(level)) for level in range(df.index.nlevels)):
+        return None
+    dated = [label for label in df.columns if is_dated(df[label])]
+    return dated[0] if len(dated) == 1 else None

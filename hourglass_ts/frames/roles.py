@@ -120,7 +120,7 @@ class Source:
         self.columns = [_one_nan(label) for label in df.columns.to_flat_index()]
         self._place = {label: place for place, label in enumerate(self.columns)}
         self._levels = {name: level for level, name in enumerate(df.index.names) if name is not None}
-        if _is_dated(df.index) and df.index.name is None and TIME_LABEL not in self._place:
+        if is_dated(df.index) and df.index.name is None and TIME_LABEL not in self._place:
             self._levels[TIME_LABEL] = 0
         names = [name for name in df.index.names if name is not None]
         repeated = [label for i, label in enumerate(self.columns) if self._place[label] != i]
@@ -207,7 +207,7 @@ def _time_from_index(source: Source) -> tuple[Hashable, pd.Series | None]:
     """Take the index as time: datetimes or periods, or integers under a name."""
     index = source.df.index
     levels = [index.get_level_values(level) for level in range(index.nlevels)]
-    dated = [level for level in levels if _is_dated(level)]
+    dated = [level for level in levels if is_dated(level)]
     if not dated and len(levels) == 1 and index.name is not None and types.is_integer_dtype(index.dtype):
         dated = levels
     if len(dated) != 1:
@@ -216,8 +216,9 @@ def _time_from_index(source: Source) -> tuple[Hashable, pd.Series | None]:
     return (None, None) if name in source.columns else (name, pd.Series(dated[0]))
 
 
-def _is_dated(level: pd.Index) -> bool:
-    return level.dtype.kind == "M" or isinstance(level, pd.PeriodIndex)
+def is_dated(times: pd.Index | pd.Series) -> bool:
+    """Whether these are datetimes or periods."""
+    return times.dtype.kind == "M" or isinstance(times.dtype, pd.PeriodDtype)
 
 
 def _no_time(source: Source) -> Problem:

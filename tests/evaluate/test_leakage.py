@@ -24,7 +24,7 @@ from hourglass_ts.evaluate.leaks.datasets import audit_dataset
 from hourglass_ts.evaluate.leaks.networks import audit_network
 from hourglass_ts.evaluate.leaks.result import AuditResult, Check, Finding
 from hourglass_ts.evaluate.leaks.trials import repeatable
-from hourglass_ts.evaluate.leaks.worlds import Cut, structural_alterations, with_other_values
+from hourglass_ts.evaluate.leaks.worlds import Cut, structural_alterations, with_other_rows, with_other_values
 from hourglass_ts.forecast.baselines import Naive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +57,17 @@ def frame(times: Any = None) -> pd.DataFrame:
 
 COLUMNS = [label for label in frame() if label not in ("id", "t")]
 CUT = Cut.of(frame(), "t", ("id",), pd.Timestamp("2024-01-30"))
+
+
+def test_other_rows_bring_values_that_were_there_in_their_company() -> None:
+    df = frame()
+    other, late = with_other_rows(df, CUT, COLUMNS, seed=0), CUT.late(df)
+    pd.testing.assert_frame_equal(other[~late], df[~late])
+    assert (other.dtypes == df.dtypes).all()
+    assert (other.isna() == df.isna()).all(axis=None)
+    assert (other.loc[late, "real"] != df.loc[late, "real"]).mean() > 0.7
+    pairs = set(zip(df["real"], df["positive"], strict=True))
+    assert set(zip(other["real"], other["positive"], strict=True)) <= pairs
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
-from hourglass_ts import ConformalForecaster, HourGlassForecaster, audit, backtest
+from hourglass_ts import ConformalForecaster, HourGlassForecaster, Naive, audit, backtest
 from hourglass_ts.errors import DataError, SavedModelError, SettingsError
 from hourglass_ts.forecast.piping import fit_piping
 from hourglass_ts.frames.features import HolidayFeature
@@ -71,6 +71,9 @@ class Polar(BaseEstimator):
 
     def keeps_order(self, label):
         return label != "angle"
+
+    def bounds_of(self, label):
+        return (0.0, 360.0) if label == "angle" else (0.0, np.inf) if label in ("y", "double") else (-np.inf, np.inf)
 
     def to_json(self):
         return {**self.get_params(), "means": self.means_}
@@ -177,6 +180,21 @@ def test_backtests_compare_with_tidy_values(df):
     assert "double" in made.run.truth.panel.roles.target
     own = HourGlassForecaster(3, pipeline=Polar(), **FAST).backtest(raw, **roles, folds=2, progress=False)
     assert np.isfinite(own.scores["MAE"]).all()
+
+
+def test_calibrated_quantiles_stay_where_values_can_be(df):
+    wild = df.assign(y=df["y"].where(df.index % 7 > 0, 60 * df["y"]))
+    plain = ConformalForecaster(Naive(3), quantiles=(0.01, 0.99), calibration=30, scale="series")
+    piped = ConformalForecaster(
+        HourGlassForecaster(3, pipeline=Polar(), **FAST), quantiles=(0.01, 0.99), calibration=30, scale="series"
+    )
+    roles = {"time": "day", "target": "y", "series": "id"}
+    assert plain.fit(wild, **roles).forecast()["q0.01"].min() < 0
+    found = piped.fit(wild, **roles).forecast()
+    assert found["q0.01"].min() >= 0
+    assert np.isfinite(found["q0.99"]).all()
+    several = piped.fit(wild, **{**roles, "target": ["y", "double"]}).forecast()
+    assert several.groupby("target")["q0.01"].min().ge(0).all()
 
 
 def test_the_audit_finds_nothing(df):

@@ -19,6 +19,7 @@ from hourglass_ts.frames.features import (
     FARTHEST,
     HolidayFeature,
     SessionFeature,
+    TradingDayFeature,
     feature_from_json,
     feature_to_json,
     holiday_features,
@@ -96,6 +97,44 @@ def test_half_days_and_closed_days_on_sessions():
     calendar = Calendar("sessions", "XNYS")
     values = SessionFeature("XNYS").values(pd.DatetimeIndex(["2001-09-10", "2012-07-03", "2012-07-05"]), calendar)
     assert values.tolist() == [[0, 0, 2, 6], [0, 1, 0, 1], [0, 0, 1, 0]]
+
+
+@pytest.mark.parametrize("code", [None, "XNYS", "XTAE", "XSHG"])  # Mondays to Fridays; Sundays; long holidays
+def test_trading_days_equal_a_count_day_by_day(code):
+    days = pd.date_range("2012-06-01", "2013-03-31")
+    table = pd.bdate_range("2012-01-01", "2013-12-31")
+    if code is not None:
+        table = exchange_calendars.get_calendar(code, start="2012-01-01", end="2013-12-31").sessions
+    expected = []
+    for day in days:
+        month = [session for session in table if (session.year, session.month) == (day.year, day.month)]
+        left, past = sum(session > day for session in month), sum(session < day for session in month)
+        expected.append([*(float(day.weekday() == k) for k in range(5)), min(left, 5), min(past, 5)])
+    feature = TradingDayFeature(code)
+    np.testing.assert_array_equal(feature.values(days, DAILY), expected)
+    order = np.random.default_rng(0).permutation(len(days))
+    np.testing.assert_array_equal(feature.values(days[order], DAILY), np.array(expected)[order])
+    alone = [feature.values(days[place : place + 1], DAILY)[0] for place in range(0, len(days), 29)]
+    np.testing.assert_array_equal(alone, expected[::29])
+
+
+def test_trading_days_of_sub_daily_and_aware_times():
+    evening = pd.DatetimeIndex(["2024-05-31 23:00"], tz="America/New_York")
+    assert TradingDayFeature().values(evening, DAILY).tolist() == [[0, 0, 0, 0, 1, 0, 5]]
+    assert TradingDayFeature().values(evening.tz_convert("UTC"), DAILY).tolist() == [[0, 0, 0, 0, 0, 5, 0]]
+
+
+@pytest.mark.parametrize("feature", [TradingDayFeature(), TradingDayFeature("XNYS")], ids=str)
+def test_trading_days_come_back_from_json_and_refuse_longer_steps(feature):
+    assert feature_from_json(json.loads(json.dumps(feature_to_json(feature)))) == feature
+    assert feature.values(pd.DatetimeIndex([]), DAILY).shape == (0, len(feature.labels))
+    with pytest.raises(SettingsError, match="'W-MON'"):
+        feature.values(pd.date_range("2024-01-01", periods=3, freq="W-MON"), Calendar("datetime", "W-MON"))
+
+
+def test_trading_days_outside_an_exchanges_table_are_refused():
+    with pytest.raises(DataError, match="days from 1990-01-01 to 1990-01-05; expected days from 1997-01-01"):
+        TradingDayFeature("XTKS").values(pd.date_range("1990-01-01", periods=5), DAILY)
 
 
 # --- in panels ---

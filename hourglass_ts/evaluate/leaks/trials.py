@@ -14,7 +14,13 @@ import pandas as pd
 import torch
 
 from hourglass_ts.evaluate.leaks.compare import Change
-from hourglass_ts.evaluate.leaks.worlds import Alteration, Cut, structural_alterations, with_other_values
+from hourglass_ts.evaluate.leaks.worlds import (
+    Alteration,
+    Cut,
+    structural_alterations,
+    with_other_rows,
+    with_other_values,
+)
 
 Run = Callable[[pd.DataFrame], list[Change]]
 
@@ -36,6 +42,9 @@ def outcomes(frame: pd.DataFrame, cut: Cut, columns: Sequence[Hashable], seed: i
     labels = [label for label in columns if label in frame.columns]
     everything = partial(with_other_values, cut=cut, columns=labels, seed=seed)
     whole = Outcome("values", None, _tried(everything, frame, run))
+    if whole.changes is None:
+        elsewhere = partial(with_other_rows, cut=cut, columns=labels, seed=seed)
+        whole = Outcome("values of other rows", None, _tried(elsewhere, frame, run))
     if whole.changes == []:
         yield whole
     else:

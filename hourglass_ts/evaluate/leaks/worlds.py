@@ -149,6 +149,19 @@ def with_other_values(frame: pd.DataFrame, cut: Cut, columns: Sequence[Hashable]
     return frame
 
 
+def with_other_rows(frame: pd.DataFrame, cut: Cut, columns: Sequence[Hashable], seed: int) -> pd.DataFrame:
+    """The future values of some columns replaced by those of other rows, for what refuses values it has never seen."""
+    rng, late = np.random.default_rng(seed), cut.late(frame)
+    labels = [label for label in columns if label in frame.columns]
+    whole = np.flatnonzero(frame[labels].notna().all(axis=1).to_numpy())
+    rows = rng.choice(whole if len(whole) else np.arange(len(frame)), len(frame))
+    for label in labels:
+        column = frame[label]
+        taken = column.take(rows).set_axis(column.index)
+        frame = with_column(frame, label, column.mask(late & column.notna().to_numpy(), taken))
+    return frame
+
+
 def other_values(column: pd.Series, late: np.ndarray, rng: np.random.Generator) -> pd.Series:
     """The column with other values where `late`: same type, none negative where none was, missing where missing."""
     if types.is_bool_dtype(column.dtype):
