@@ -12,11 +12,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from hourglass_ts.errors import DataError, NotFittedError, Problem, SettingsError, raise_problem, raise_problems
-from hourglass_ts.frames.bars import MADE, SESSION, UNITS, make_columns
 from hourglass_ts.frames.features import SessionFeature, TimeFeature, TradingDayFeature
-from hourglass_ts.frames.pipelines import in_columns
-from hourglass_ts.frames.plain import from_plain, to_plain
-from hourglass_ts.frames.stock_columns import (
+from hourglass_ts.frames.market.bars import MADE, SESSION, UNITS, make_columns
+from hourglass_ts.frames.market.columns import (
     PARTS,
     PRICES,
     currency_notes,
@@ -32,6 +30,8 @@ from hourglass_ts.frames.stock_columns import (
     split_problems,
     without_bars,
 )
+from hourglass_ts.frames.pipelines import in_columns
+from hourglass_ts.frames.plain import from_plain, to_plain
 from hourglass_ts.frames.wording import show_time
 
 LOGARITHMS = ("adjusted_close", "range_variance", "volatility", "ewma_volatility", "realised_volatility")

@@ -11,18 +11,18 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from hourglass_ts.errors import DataError, NotFittedError, Problem, SettingsError, raise_problem, raise_problems
+from hourglass_ts.frames.atmosphere.layout import Layout
+from hourglass_ts.frames.atmosphere.moist_air import derived_columns
+from hourglass_ts.frames.atmosphere.reading import Reading, read_weather
+from hourglass_ts.frames.atmosphere.resampling import interval_days
+from hourglass_ts.frames.atmosphere.settings import label_problems, setting_problems
+from hourglass_ts.frames.atmosphere.transforms import Clock, Course, course_notes, cycle_counts
+from hourglass_ts.frames.atmosphere.variables import Column, find_columns
 from hourglass_ts.frames.columns import to_numbers
 from hourglass_ts.frames.features import TimeFeature
 from hourglass_ts.frames.harmonics import HarmonicsFeature
-from hourglass_ts.frames.moist_air import derived_columns
 from hourglass_ts.frames.plain import from_plain, to_plain
 from hourglass_ts.frames.solar import SolarElevationFeature
-from hourglass_ts.frames.weather_layout import Layout
-from hourglass_ts.frames.weather_reading import Reading, read_weather
-from hourglass_ts.frames.weather_resampling import interval_days
-from hourglass_ts.frames.weather_settings import label_problems, setting_problems
-from hourglass_ts.frames.weather_transforms import Clock, Course, course_notes, cycle_counts
-from hourglass_ts.frames.weather_variables import Column, find_columns
 
 FEATURE_HARMONICS = 2
 LEARNT = ("time", "series", "names", "cycles", "derived", "notes")

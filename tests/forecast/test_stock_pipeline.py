@@ -14,8 +14,8 @@ import pytest
 from hourglass_ts import ConformalForecaster, HourGlassForecaster, backtest, load_dataset
 from hourglass_ts.errors import DataError, MissingExtraError, SettingsError
 from hourglass_ts.evaluate.leaks.result import AuditResult
-from hourglass_ts.frames.bars import BAR
 from hourglass_ts.frames.calendars import Calendar
+from hourglass_ts.frames.market.bars import BAR
 from hourglass_ts.frames.schema import TIME, future_rows
 from hourglass_ts.frames.stocks import StockPipeline
 
@@ -70,7 +70,7 @@ def test_scaling_a_price_scales_its_forecast(stocks, model):
     """Cumulative log returns know no unit: cents give a hundred times the forecast in dollars, quantiles too."""
     cents = stocks.assign(**{part: 100 * stocks[part] for part in (*BAR, "adjusted_close")})
     again = forecaster().fit(cents, **PRICE, past=["return_score", "volume_score"])
-    np.testing.assert_allclose(again.forecast()[NUMBERS], 100 * model.forecast()[NUMBERS], rtol=2e-3)
+    np.testing.assert_allclose(again.forecast()[NUMBERS], 100 * model.forecast()[NUMBERS], rtol=1e-6)
 
 
 def test_raw_and_tidy_histories_give_the_same(stocks, model):

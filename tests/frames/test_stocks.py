@@ -15,8 +15,8 @@ from sklearn.base import clone
 
 from hourglass_ts import load_dataset
 from hourglass_ts.errors import DataError, NotFittedError, SettingsError
-from hourglass_ts.frames.bars import BAR, MADE, UNITS
 from hourglass_ts.frames.features import SessionFeature, TradingDayFeature
+from hourglass_ts.frames.market.bars import BAR, MADE, UNITS
 from hourglass_ts.frames.stocks import StockPipeline
 from tests.reference.bars import random_bars
 

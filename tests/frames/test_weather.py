@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from hourglass_ts.errors import DataError, NotFittedError
-from hourglass_ts.frames import moist_air
+from hourglass_ts.frames.atmosphere import moist_air
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import feature_columns
 from hourglass_ts.frames.harmonics import HarmonicsFeature

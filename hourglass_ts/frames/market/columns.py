@@ -12,8 +12,8 @@ import pandas as pd
 from pandas.api import types
 
 from hourglass_ts.errors import Problem
-from hourglass_ts.frames.bars import last_seen
 from hourglass_ts.frames.columns import show_cell, to_numbers
+from hourglass_ts.frames.market.bars import last_seen
 from hourglass_ts.frames.reading import LARGEST
 from hourglass_ts.frames.wording import show_time
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hourglass_ts.frames.weather_variables import Column
+from hourglass_ts.frames.atmosphere.variables import Column
 
 ZERO = 273.15
 VAPOUR_SHARE = 0.62198  # molar mass of water over that of dry air

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass_ts.frames.stock_columns import (
+from hourglass_ts.frames.market.columns import (
     PARTS,
     currency_notes,
     event_notes,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass_ts.frames import volatility
+from hourglass_ts.frames.market import volatility
 from tests.reference.bars import brownian_days, random_bars, slow_yang_zhang
 
 BARS = pd.DataFrame(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 import numpy as np
 import pandas as pd
 
-from hourglass_ts.frames import volatility
+from hourglass_ts.frames.market import volatility
 
 BAR = ("open", "high", "low", "close")
 DECAY = 0.94

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hourglass_ts.frames.units import BROKEN, Unit, read_unit, standard_unit
+from hourglass_ts.frames.atmosphere.units import BROKEN, Unit, read_unit, standard_unit
 
 USUAL = (-math.inf, math.inf)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hourglass_ts.frames.wind import components, direction_of, from_components, mean_direction
+from hourglass_ts.frames.atmosphere.wind import components, direction_of, from_components, mean_direction
 
 BY_HAND = {  # where it comes from, where it blows to
     0: (0, -1),

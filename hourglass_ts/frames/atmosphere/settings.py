@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from hourglass_ts.errors import Problem
-from hourglass_ts.frames.weather_resampling import AGGREGATES, resample_problems
-from hourglass_ts.frames.weather_variables import VARIABLES
+from hourglass_ts.frames.atmosphere.resampling import AGGREGATES, resample_problems
+from hourglass_ts.frames.atmosphere.variables import VARIABLES
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "faults": ("refuse", "nan"),

@@ -15,9 +15,9 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from hourglass_ts.errors import Problem
+from hourglass_ts.frames.atmosphere.times import Places
+from hourglass_ts.frames.atmosphere.wind import mean_direction
 from hourglass_ts.frames.solar import localised
-from hourglass_ts.frames.weather_times import Places
-from hourglass_ts.frames.wind import mean_direction
 from hourglass_ts.frames.wording import show_span
 
 AGGREGATES = ("mean", "sum", "max", "min", "median", "first", "last", "direction")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hourglass_ts.frames.units import KINDS, read_unit, standard_unit
-from hourglass_ts.frames.weather_variables import VARIABLES, find_columns, find_pairs
+from hourglass_ts.frames.atmosphere.units import KINDS, read_unit, standard_unit
+from hourglass_ts.frames.atmosphere.variables import VARIABLES, find_columns, find_pairs
 
 JENA = {
     "p (mbar)": ("pressure", "mbar", "mean"),

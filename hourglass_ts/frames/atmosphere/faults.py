@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import Problem
-from hourglass_ts.frames.weather_times import Places
-from hourglass_ts.frames.weather_variables import Column
+from hourglass_ts.frames.atmosphere.times import Places
+from hourglass_ts.frames.atmosphere.variables import Column
 
 NINES = (-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -9999.9, -9999.99, -99999.0, -99999.9, -999999.0)
 SENTINELS = (*NINES, *(-value for value in NINES), -32768.0, -32767.0, -1e20, 1e20, 1e30, 9.96921e36)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from hourglass_ts.errors import SettingsError
+from hourglass_ts.frames.atmosphere.resampling import interval_days, interval_ends
 from hourglass_ts.frames.calendars import infer_calendar
 from hourglass_ts.frames.weather import WeatherPipeline
-from hourglass_ts.frames.weather_resampling import interval_days, interval_ends
 
 BERLIN = "Europe/Berlin"
 ENDS = {

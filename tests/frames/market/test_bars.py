@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from hourglass_ts import load_dataset
-from hourglass_ts.frames import volatility
-from hourglass_ts.frames.bars import BAR, MADE, SESSION, forward_adjusted, make_columns
+from hourglass_ts.frames.market import volatility
+from hourglass_ts.frames.market.bars import BAR, MADE, SESSION, forward_adjusted, make_columns
 from tests.reference.bars import random_bars, slow_columns
 
 PARTS = {part: part for part in (*BAR, "volume")}

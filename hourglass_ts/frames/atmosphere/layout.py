@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import DataError, Problem, raise_problems
+from hourglass_ts.frames.atmosphere.transforms import backward, forward
+from hourglass_ts.frames.atmosphere.variables import Column, find_pairs
+from hourglass_ts.frames.atmosphere.wind import components, direction_of, from_components
 from hourglass_ts.frames.columns import show_cell, to_numbers
-from hourglass_ts.frames.weather_transforms import backward, forward
-from hourglass_ts.frames.weather_variables import Column, find_pairs
-from hourglass_ts.frames.wind import components, direction_of, from_components
 
 
 class Layout:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hourglass_ts.frames.atmosphere.times import Places
 from hourglass_ts.frames.harmonics import CYCLES, cycles_in, even_seconds, least_squares, waves
-from hourglass_ts.frames.weather_times import Places
 
 SQUEEZE = 0.05
 """Of the range, put on both sides of it, so that the logit of its ends is finite."""

@@ -10,19 +10,19 @@ import pandas as pd
 from pandas.api import types
 
 from hourglass_ts.errors import DataError, Problem, raise_problems
-from hourglass_ts.frames.columns import holds_numbers, to_numbers
-from hourglass_ts.frames.pipelines import in_columns
-from hourglass_ts.frames.units import read_unit
-from hourglass_ts.frames.weather_faults import (
+from hourglass_ts.frames.atmosphere.faults import (
     unusual_notes,
     with_one_direction,
     without_doubles,
     without_faults,
     without_sentinels,
 )
-from hourglass_ts.frames.weather_resampling import interval_days, resampled
-from hourglass_ts.frames.weather_times import Places, gap_notes, with_zone
-from hourglass_ts.frames.weather_variables import Column, find_columns, find_pairs
+from hourglass_ts.frames.atmosphere.resampling import interval_days, resampled
+from hourglass_ts.frames.atmosphere.times import Places, gap_notes, with_zone
+from hourglass_ts.frames.atmosphere.units import read_unit
+from hourglass_ts.frames.atmosphere.variables import Column, find_columns, find_pairs
+from hourglass_ts.frames.columns import holds_numbers, to_numbers
+from hourglass_ts.frames.pipelines import in_columns
 
 
 @dataclass(frozen=True)

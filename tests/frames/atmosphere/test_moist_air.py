@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hourglass_ts.frames import moist_air
-from hourglass_ts.frames.moist_air import FORMULAS, derived_columns, dew_point, saturation_vapour_pressure
-from hourglass_ts.frames.weather_variables import find_columns
+from hourglass_ts.frames.atmosphere import moist_air
+from hourglass_ts.frames.atmosphere.moist_air import FORMULAS, derived_columns, dew_point, saturation_vapour_pressure
+from hourglass_ts.frames.atmosphere.variables import find_columns
 
 TABLES = {
     # Smithsonian Meteorological Tables, 6th edition, table 94 (Goff and Gratch), hPa

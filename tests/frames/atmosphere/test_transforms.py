@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hourglass_ts.errors import SettingsError
+from hourglass_ts.frames.atmosphere.transforms import Clock, Course, backward, forward, shown_cycles
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import feature_from_json, feature_to_json
 from hourglass_ts.frames.harmonics import HarmonicsFeature
 from hourglass_ts.frames.plain import from_plain, to_plain
-from hourglass_ts.frames.weather_transforms import Clock, Course, backward, forward, shown_cycles
 
 DAY, YEAR = 86_400.0, 365.2425 * 86_400.0
 SHAPES = {
