@@ -78,7 +78,8 @@ class PanelForecaster(BaseEstimator):
         listed = [_labels(df, given) for given in (known, past, static)]
         roles = Roles.from_arguments(time, target, series, *listed)
         piping = fit_piping(self.pipeline, df, roles, self._output_names())
-        freq, features = (piping.freq if self.freq is None else self.freq), (*self._features(), *piping.features)
+        freq = piping.freq if self.freq is None else self.freq
+        features = tuple(dict.fromkeys((*self._features(), *piping.features)))
         checked = check_frame(piping.frame(df), piping.roles, freq, features)
         panel = self._prepare(replace(checked, notes=(*piping.notes, *checked.notes)))
         raise_problems(DataError, _clashes(panel, self._output_names()))

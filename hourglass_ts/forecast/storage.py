@@ -196,10 +196,17 @@ def _piping_state(piping: Straight | Piped, given: Any) -> dict[str, Any] | None
         found = f"a pipeline of class {type(piping.pipeline).__name__} without kind, to_json and from_json"
         hint = "Give it these three; see hourglass_ts.frames.pipelines.Pipeline."
         raise_problem(SavedModelError, Problem(found, "a pipeline that can be saved", hint))
+    try:
+        fields = piping.pipeline.to_json()
+        json.dumps(fields)
+    except TypeError as error:  # what json says of values that it cannot write
+        found = f"a pipeline of class {type(piping.pipeline).__name__} that JSON cannot hold ({error})"
+        problem = Problem(found, "labels and parameters that are text or numbers", "Rename such columns.")
+        raise SavedModelError(str(problem)) from error
     return {
         "kind": kind,
         "named": isinstance(given, str),
-        "fields": piping.pipeline.to_json(),
+        "fields": fields,
         "roles": _roles_state(piping.own),
     }
 

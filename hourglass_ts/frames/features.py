@@ -267,7 +267,7 @@ def _country_days(country: str, first_year: int, last_year: int) -> np.ndarray:
 def _days(times: pd.Index, calendar: Calendar) -> np.ndarray:
     """Give the local days of times since 1970."""
     if not isinstance(times, pd.DatetimeIndex) or not calendar.is_daily:
-        found = f"holidays with steps of {calendar.freq!r}"
+        found = f"columns of holidays or of the day with steps of {calendar.freq!r}"
         hint = "Leave `holidays` out, or give their count per step as a `known` column."
         raise_problem(SettingsError, Problem(found, "steps of days, sessions, or shorter ones", hint))
     return local_days(times)

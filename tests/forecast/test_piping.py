@@ -254,6 +254,23 @@ def test_what_cannot_be_saved_says_so(df, tmp_path):
     assert len(model.forecast())
 
 
+def test_labels_that_json_cannot_hold_are_named(df, tmp_path):
+    class Dated(Polar):
+        def to_json(self):
+            return {**super().to_json(), "day": pd.Timestamp("2024-01-01")}
+
+    model = HourGlassForecaster(3, pipeline=Dated(), **FAST).fit(df, time="day", target="y", series="id")
+    with pytest.raises(SavedModelError, match=r"Dated that JSON cannot hold \(.*Timestamp"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_feature_that_both_make_is_made_once(df):
+    model = HourGlassForecaster(3, pipeline=Polar(), holidays=["2024-02-01"], **FAST)
+    labels = [feature.labels for feature in model.fit(df, time="day", target="y", series="id").history_.features]
+    assert len(labels) == 1
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [("wether", "expected one of"), (object(), "without tidy"), (Polar, "without")],

@@ -193,7 +193,7 @@ def test_a_column_of_the_same_name_is_refused(role):
 @pytest.mark.parametrize("freq", ["W-MON", "MS", 1], ids=str)
 def test_steps_that_pass_over_days_are_refused(made, freq):
     times = pd.Index(range(5)) if freq == 1 else pd.date_range("2021-01-01", periods=5, freq=freq)
-    with pytest.raises(SettingsError, match=f"holidays with steps of {freq!r}.*known"):
+    with pytest.raises(SettingsError, match=f"holidays or of the day with steps of {freq!r}.*known"):
         panel_of(simple(times), made)
 
 

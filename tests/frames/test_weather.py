@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -522,3 +523,11 @@ def test_it_is_saved_to_the_last_bit(raw, options):
         backs = [each.inverse_transform(seen) for each in (pipeline, again)]
     pd.testing.assert_frame_equal(*backs, check_exact=True)
     assert all(again.outputs_of(label) == pipeline.outputs_of(label) for label in df)
+
+
+def test_sklearns_pandas_output_changes_nothing():
+    df = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=5), "wind": 2.0, "wind direction": 90.0})
+    pipeline = WeatherPipeline(wind="components")
+    with sklearn.config_context(transform_output="pandas"):
+        found = pipeline.fit_transform(df)
+    pd.testing.assert_frame_equal(found, pipeline.transform(df))
