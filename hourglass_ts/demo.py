@@ -32,8 +32,8 @@ class Example:
     season: int
     held_out: int
     stride: int
+    pipeline: str
     past: tuple[str, ...] = ()
-    transform: str | None = None
 
 
 EXAMPLES = (
@@ -46,18 +46,19 @@ EXAMPLES = (
         season=7,
         held_out=182,
         stride=7,
+        pipeline="weather",
         past=("temp_min", "precipitation", "wind", "weather"),
     ),
     Example(
         name="stocks",
-        heading="Five stocks: the adjusted close of the next 5 business days",
+        heading="Five stocks: the adjusted close of the next 5 sessions",
         unit="dollars",
         horizon=5,
         context=60,
         season=5,
         held_out=60,
         stride=5,
-        transform="log",
+        pipeline="stocks",
     ),
 )
 
@@ -83,7 +84,7 @@ def run_example(example: Example, directory: Path, console: Console) -> pd.DataF
         horizon=example.horizon,
         context=example.context,
         quantiles=LEVELS,
-        transform=example.transform,
+        pipeline=example.pipeline,
         d_model=32,
         d_ff=64,
         max_epochs=6,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -9,23 +10,26 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from hourglass_ts.errors import Problem, SettingsError, raise_problem
 from hourglass_ts.report.files import written_aside
+from hourglass_ts.report.parts import Section
 from hourglass_ts.report.sections import facts, sections
 from hourglass_ts.report.story import Story
 from hourglass_ts.report.style import ROLES
 
 
-def render(story: Story) -> str:
+def render(story: Story, first: Sequence[Section] = ()) -> str:
     """The page as HTML: self-contained, light and dark, wide and narrow; equal stories give equal bytes.
+
+    first: sections of one's own, before those of the story.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    parts = sections(story)
+    parts = [*first, *sections(story)]
     return _template().render(story=story, sections=parts, facts=list(facts(story)), roles=ROLES)
 
 
-def write_page(story: Story, path: str | Path) -> Path:
-    """Write the page of a story, whole or not at all, and return its path.
+def write_page(story: Story, path: str | Path, first: Sequence[Section] = ()) -> Path:
+    """Write the page of a story, whole or not at all, and return its path; `first` as in `render`.
 
     Raises:
         SettingsError: the folder of `path` does not exist.
@@ -37,7 +41,7 @@ def write_page(story: Story, path: str | Path) -> Path:
             SettingsError,
             Problem(f"no folder {str(path.parent)!r}", "a folder to write into", "Make it, or pass another path."),
         )
-    html = render(story)
+    html = render(story, first)
     with written_aside(path) as aside:
         aside.write_text(html, encoding="utf-8", newline="\n")
     return path

@@ -13,6 +13,7 @@ import pytest
 from hourglass_ts.errors import DataError, MissingExtraError, SettingsError
 from hourglass_ts.report import style
 from hourglass_ts.report.page import render, write_page
+from hourglass_ts.report.parts import Section
 from hourglass_ts.report.story import Story
 from tests.report.stories import empty_story, make_story
 
@@ -338,3 +339,14 @@ def test_models_begin_with_the_one_the_story_is_about():
     story = replace(make_story(), model="ridge")
     assert isinstance(story, Story)
     assert story.models == ["ridge", "hourglass", "seasonal naive", "naive"]
+
+
+def test_sections_of_ones_own_come_first(tmp_path):
+    own = (Section("a", "First of all", "Text & more"), Section("b", "Then this", missing="There is none."))
+    page = write_page(make_story(), tmp_path / "page.html", own).read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(page)
+    headings = [text for tag, text in reader.words if tag == "h2"]
+    assert headings == ["First of all", "Then this", *SECTIONS]
+    assert "Text &amp; more" in page
+    assert "There is none." in page
