@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import subprocess
 import time
@@ -12,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("hourglass_ts", "torch", "lightning", "pytorch-forecasting", "pandas", "numpy", "scikit-learn")
+PACKAGES = ("hourglass_ts", "torch", "lightning", "pytorch-forecasting", "pandas", "numpy", "scikit-learn", "arch")
 
 
 class Report:
@@ -23,8 +24,8 @@ class Report:
         self.started = time.perf_counter()
 
     def add(self, name: str, value: float) -> None:
-        """Keep one measure."""
-        self.measures.append({"name": name, "value": value})
+        """Keep one measure; None where it is no number, for which JSON has no word."""
+        self.measures.append({"name": name, "value": value if math.isfinite(value) else None})
 
     def write(self, path: Path | None) -> None:
         """Write everything as JSON, if a path was given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Climatology(PanelForecaster):
     and never looks at the last value.
 
     season: steps of a cycle of another kind, and the only one for integer times; None for none.
+    cycles: which of year, week and day may count.
 
     Example:
         >>> df = pd.DataFrame({"t": range(8), "y": [1.0, 3.0] * 4})
@@ -31,18 +33,25 @@ class Climatology(PanelForecaster):
         [1.0, 3.0]
     """
 
-    def __init__(self, horizon: int, season: int | None = None, freq: Any = None) -> None:
+    def __init__(
+        self, horizon: int, season: int | None = None, freq: Any = None, cycles: Sequence[str] = tuple(CYCLES)
+    ) -> None:
         self.horizon = horizon
         self.season = season
         self.freq = freq
+        self.cycles = cycles
 
     def _setting_problems(self) -> list[Problem]:
-        return count_problems(horizon=self.horizon, **({} if self.season is None else {"season": self.season}))
+        problems = count_problems(horizon=self.horizon, **({} if self.season is None else {"season": self.season}))
+        listed = [self.cycles] if isinstance(self.cycles, str) else list(self.cycles)
+        if isinstance(self.cycles, str) or not set(listed) <= set(CYCLES):
+            problems.append(Problem(f"cycles={self.cycles!r}", f"some of {tuple(CYCLES)}", "Pass a list of them."))
+        return problems
 
     def _fit_panel(self, panel: Panel) -> None:
         times = pd.Index(panel.table[TIME])
         clocks = _by_unit(wall_seconds(times), panel)
-        usual = list(CYCLES.values()) if isinstance(times, pd.DatetimeIndex) else []
+        usual = [CYCLES[name] for name in self.cycles] if isinstance(times, pd.DatetimeIndex) else []
         self.cycles_ = [cycles_in(clock, usual, self.season) for clock in clocks]
         self.weights_ = [
             least_squares(waves(clock, cycles), values)
