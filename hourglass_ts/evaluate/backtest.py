@@ -24,7 +24,7 @@ from hourglass_ts.evaluate.running import Bench, Failure, run_folds
 from hourglass_ts.evaluate.scores import POINT_SCORES
 from hourglass_ts.forecast.baselines import Naive, RidgeFloor, SeasonalNaive
 from hourglass_ts.forecast.checks import count_problems
-from hourglass_ts.forecast.piping import freq_of, tidied
+from hourglass_ts.forecast.piping import check_order, freq_of, tidied
 from hourglass_ts.forecast.rolling import Timeline, new_copy
 from hourglass_ts.forecast.truth import Truth
 from hourglass_ts.frames.roles import Roles
@@ -98,6 +98,7 @@ def backtest(
     raise_problems(SettingsError, count_problems(jobs=jobs, **optional))
     roles = Roles.from_arguments(time, target, series, known, past, static)
     piped = next((model for model in models.values() if getattr(model, "pipeline", None) is not None), None)
+    check_order(piped, df, roles, "scores")
     df, freq = tidied(piped, df, roles), freq_of(piped) if freq is None else freq
     panel = check_frame(df, roles, freq)
     raise_problems(DataError, _label_problems(panel))

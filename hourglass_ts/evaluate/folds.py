@@ -11,6 +11,7 @@ import pandas as pd
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problems
 from hourglass_ts.forecast.checks import count_problems
+from hourglass_ts.frames.origins import on_clock
 from hourglass_ts.frames.wording import show_time
 
 
@@ -116,7 +117,7 @@ class FoldPlan:
         return list(range(first, last + 1, stride))
 
     def _given(self, times: pd.Index) -> list[int]:
-        origins = pd.Index(list(self.folds))  # type: ignore[arg-type]
+        origins = pd.Index([on_clock(origin, times) for origin in self.folds])  # type: ignore[union-attr]
         problems: list[Problem] = []
         if len(origins) == 0:
             problems.append(Problem("no origins", "one or more", "Pass folds=8, or a list of times."))

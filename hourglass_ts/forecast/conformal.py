@@ -18,7 +18,7 @@ import pandas as pd
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
 from hourglass_ts.forecast.offsets import Offsets, Scores, in_order
-from hourglass_ts.forecast.piping import Straight, freq_of, tidied
+from hourglass_ts.forecast.piping import Straight, check_order, freq_of, tidied
 from hourglass_ts.forecast.protocol import common_freq
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts, with_leads
 from hourglass_ts.forecast.truth import Truth, is_quantile
@@ -99,6 +99,7 @@ class ConformalForecaster(WrappedForecaster):
         """
         raise_problems(SettingsError, self._setting_problems())
         named = Roles.from_arguments(time, target, series, known, past, static)
+        check_order(self.model, df, named, "quantiles asked")
         df = tidied(self.model, df, named)
         panel = check_frame(df, named, freq_of(self.model))
         self.timeline_, truth = Timeline.of(df, panel.roles), Truth.of(panel)

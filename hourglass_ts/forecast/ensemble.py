@@ -10,6 +10,7 @@ import pandas as pd
 
 from hourglass_ts.errors import SettingsError, raise_problems
 from hourglass_ts.forecast.checks import count_problems
+from hourglass_ts.forecast.piping import check_order, freq_of, tidied
 from hourglass_ts.forecast.rolling import Timeline, new_copy, rolling_forecasts
 from hourglass_ts.forecast.truth import is_quantile
 from hourglass_ts.forecast.wrapper import WrappedForecaster
@@ -58,7 +59,9 @@ class OriginEnsemble(WrappedForecaster):
         problems += self._model_problems()
         raise_problems(SettingsError, problems)
         named = Roles.from_arguments(time, target, series, known, past, static)
-        panel = check_frame(df, named, getattr(self.model, "freq", None))
+        check_order(self.model, df, named, "averages")
+        df = tidied(self.model, df, named)
+        panel = check_frame(df, named, freq_of(self.model))
         self.timeline_ = Timeline.of(df, panel.roles)
         self.model_ = new_copy(self.model).fit(df, **self.timeline_.arguments)
         return self
@@ -66,7 +69,7 @@ class OriginEnsemble(WrappedForecaster):
     def forecast(self, df: pd.DataFrame | None = None, *, known: pd.DataFrame | None = None) -> pd.DataFrame:
         """The averaged forecast from the end of `df`, or of the rows of `fit`; `known` as the model takes it."""
         self._check_fitted()
-        timeline = self.timeline_ if df is None else Timeline.of(df, self.timeline_.roles)
+        timeline = self.timeline_ if df is None else self._timeline(df)
         times = self._times(timeline)
         roles, issues = timeline.roles, None
         if known is not None:
@@ -87,7 +90,7 @@ class OriginEnsemble(WrappedForecaster):
     ) -> pd.DataFrame:
         """Forecast from every origin as `forecast` would at that time."""
         self._check_fitted()
-        timeline = Timeline.of(df, self.timeline_.roles)
+        timeline = self._timeline(df)
         times = self._times(timeline)
         newest = times.searchsorted(pd.Index(origins), side="right") - 1
         begin_of = dict(zip(newest.tolist(), starts or [None] * len(newest), strict=True))
@@ -105,8 +108,12 @@ class OriginEnsemble(WrappedForecaster):
             parts.append(rows.assign(origin=used_by, lead=rows["lead"] if age == 0 else 0))
         return self._averaged(pd.concat(parts, ignore_index=True), timeline.roles)
 
+    def _timeline(self, df: pd.DataFrame) -> Timeline:
+        roles = self.timeline_.roles
+        return Timeline.of(tidied(self.model, df, roles), roles)
+
     def _times(self, timeline: Timeline) -> pd.Index:
-        return panel_times(check_frame(timeline.df, timeline.roles, getattr(self.model, "freq", None)))
+        return panel_times(check_frame(timeline.df, timeline.roles, freq_of(self.model)))
 
     def _averaged(self, frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
         """The mean over all forecasts of a time that one origin may use; times that its newest does not have go."""

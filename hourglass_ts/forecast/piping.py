@@ -160,14 +160,9 @@ def fit_piping(pipeline: Any, df: pd.DataFrame, roles: Roles, outputs: Iterable[
     copy = new_pipeline(pipeline, roles)
     if copy is None:
         return Straight(roles)
-    raw, time, _ = in_columns(df, roles.time, list(roles.series))
-    own, _, _ = resolve(Source(copy.tidy(raw)), replace(roles, time=time))
-    wrong = [target for target in own.target if not copy.keeps_order(target)]
-    if wrong and any(is_quantile(label) for label in outputs):
-        hint = "Pass quantiles=() for the point forecast alone, or forecast its components."
-        found = "quantiles asked of a column whose pipeline does not keep their order"
-        raise_problems(SettingsError, [Problem(found, "a monotone way back", hint, column=label) for label in wrong])
-    copy.fit(raw)
+    own = _fitted_roles(copy, df, roles)
+    if any(is_quantile(label) for label in outputs):
+        raise_problems(SettingsError, _order_problems(copy, own.target, "quantiles asked"))
     parts = {name: getattr(own, name) for name in ("target", "known", "past", "static")}
     inner = {
         name: tuple(dict.fromkeys(output for label in labels for output in copy.outputs_of(label)))
@@ -176,6 +171,29 @@ def fit_piping(pipeline: Any, df: pd.DataFrame, roles: Roles, outputs: Iterable[
     taken = set(inner["target"])
     inner |= {name: tuple(label for label in inner[name] if label not in taken) for name in ("known", "past", "static")}
     return Piped(copy, own, replace(own, **inner))
+
+
+def check_order(model: Any, df: pd.DataFrame, roles: Roles, what: str) -> None:
+    """Raise a SettingsError for targets without an order, such as directions, before `what` is made of numbers."""
+    pipeline = new_pipeline(getattr(model, "pipeline", None), roles)
+    if pipeline is not None:
+        own = _fitted_roles(pipeline, df, roles)
+        raise_problems(SettingsError, _order_problems(pipeline, own.target, what))
+
+
+def _fitted_roles(pipeline: Any, df: pd.DataFrame, roles: Roles) -> Roles:
+    """Fit a pipeline; give the roles in its tidy frame."""
+    raw, time, _ = in_columns(df, roles.time, list(roles.series))
+    own, _, _ = resolve(Source(pipeline.tidy(raw)), replace(roles, time=time))
+    pipeline.fit(raw)
+    return own
+
+
+def _order_problems(pipeline: Any, targets: Iterable[Hashable], what: str) -> list[Problem]:
+    hint = "Forecast it without (quantiles=() for the point forecast alone), or forecast its components."
+    found = f"{what} of a column whose pipeline does not keep their order, as 359° and 1° are neighbours"
+    wrong = [target for target in targets if not pipeline.keeps_order(target)]
+    return [Problem(found, "a monotone way back", hint, column=label) for label in wrong]
 
 
 def tidied(model: Any, df: pd.DataFrame, roles: Roles) -> pd.DataFrame:

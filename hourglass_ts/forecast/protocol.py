@@ -16,7 +16,7 @@ from hourglass_ts.forecast.checks import count_problems
 from hourglass_ts.forecast.piping import fit_piping
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import TimeFeature
-from hourglass_ts.frames.origins import View, view_from
+from hourglass_ts.frames.origins import View, on_clock, view_from
 from hourglass_ts.frames.schema import TIME, UNIT, Panel, Roles, check_frame, future_rows, unit_names
 from hourglass_ts.frames.vintages import Vintages
 
@@ -136,7 +136,8 @@ class PanelForecaster(BaseEstimator):
             df: a frame that goes on after the origins. A forecast sees its rows up to the origin, and after it those
                 of the known columns alone. Left out are series that were not fitted, that have no row by then, or no
                 known values.
-            origins: times.  vintages: the known columns as they were issued.
+            origins: times; without a zone they are read on the data's own clock.
+            vintages: the known columns as they were issued.
             starts: the first time in view, for every origin; None shows all history.
 
         Returns:
@@ -147,6 +148,8 @@ class PanelForecaster(BaseEstimator):
         raise_problems(DataError, _clashes(panel, ("origin", "lead", *self._output_names())))
         if vintages is not None:
             vintages.check(self.roles_.known, pd.Index(panel.table[TIME]))
+        times = pd.Index(panel.table[TIME])
+        origins = [on_clock(origin, times) for origin in origins]
         looks = [
             view_from(panel, origin, self.horizon_, among=codes >= 0, given_known=vintages is not None, start=start)
             for origin, start in zip(origins, starts or [None] * len(origins), strict=True)

@@ -106,6 +106,20 @@ def unit_bounds(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
     return last + 1 - lengths, last
 
 
+def on_clock(moment: Any, times: pd.Index) -> Any:
+    """Give a time as those of an axis have it: one without a zone is read on the wall clock of theirs.
+
+    In the hour that an autumn night has twice, it is the later one.
+
+    Example:
+        >>> on_clock("2024-01-01", pd.date_range("2024-01-01", periods=2, tz="Europe/Berlin"))
+        Timestamp('2024-01-01 00:00:00+0100', tz='Europe/Berlin')
+    """
+    if not isinstance(times, pd.DatetimeIndex) or times.tz is None or pd.Timestamp(moment).tz is not None:
+        return moment
+    return pd.Timestamp(moment).tz_localize(times.tz, ambiguous=False, nonexistent="shift_backward")
+
+
 def panel_times(panel: Panel) -> pd.Index:
     """Every time that the panel has a row for, once, in order: what origins and folds are counted in."""
     return pd.Index(panel.table[TIME].unique()).sort_values()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
-from hourglass_ts import ConformalForecaster, HourGlassForecaster, Naive, audit, backtest
+from hourglass_ts import ConformalForecaster, HourGlassForecaster, Naive, OriginEnsemble, audit, backtest
 from hourglass_ts.errors import DataError, SavedModelError, SettingsError
 from hourglass_ts.forecast.piping import fit_piping
 from hourglass_ts.frames.features import HolidayFeature
@@ -167,6 +167,31 @@ def test_several_targets_keep_their_rows_apart(df):
 def test_quantiles_of_what_keeps_no_order_are_refused(df):
     with pytest.raises(SettingsError, match=r"column 'angle'.*quantiles"):
         HourGlassForecaster(3, pipeline=Polar(), **FAST).fit(df, time="day", target=["y", "angle"], series="id")
+
+
+@pytest.mark.parametrize(
+    "wrapped", [ConformalForecaster, OriginEnsemble, None], ids=["conformal", "ensemble", "scores"]
+)
+def test_a_direction_is_neither_averaged_nor_scored_nor_given_quantiles(df, wrapped):
+    model = HourGlassForecaster(3, pipeline=Polar(), quantiles=(), **FAST)
+    with pytest.raises(SettingsError, match=r"column 'angle'.*(quantiles|averages|scores)"):
+        if wrapped is None:
+            backtest(model, df, time="day", target="angle", series="id", folds=2, progress=False)
+        else:
+            wrapped(model).fit(df, time="day", target="angle", series="id")
+
+
+def test_origins_are_averaged_in_tidy_columns(df):
+    model = HourGlassForecaster(3, pipeline=Polar(), **FAST)
+    roles = {"time": "day", "target": "double", "series": "id"}
+    ensemble = OriginEnsemble(model, origins=2).fit(df, **roles)
+    found = ensemble.forecast()
+    days = sorted(df["day"].unique())
+    both = ensemble.model_.forecast_from(df, days[-2:])
+    expected = both.groupby(["id", "day"])["forecast"].mean()
+    newest = both[both["origin"] == days[-1]].set_index(["id", "day"]).index
+    np.testing.assert_allclose(found.set_index(["id", "day"])["forecast"], expected[newest])
+    pd.testing.assert_frame_equal(ensemble.forecast(df), found)
 
 
 def test_backtests_compare_with_tidy_values(df):

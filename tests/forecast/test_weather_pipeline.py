@@ -225,3 +225,30 @@ def test_errors_of_the_frame_reach_the_user(station):
     wrong = station.assign(**{"rain (mm)": station["rain (mm)"].mask(station.index == 77, -1.0)})
     with pytest.raises(DataError, match=r"column 'rain \(mm\)', series 'A', first at .*: found 1 value that cannot be"):
         HourGlassForecaster(3, pipeline="weather", **FAST).fit(wrong, target="T (degC)", **ROLES)
+
+
+@pytest.fixture
+def naive():
+    """Hourly rows of a local clock without a zone, over the night that has an hour twice."""
+    times = pd.date_range("2024-10-10", periods=24 * 40, freq="h", tz="UTC").tz_convert(BERLIN).tz_localize(None)
+    rng = np.random.default_rng(3)
+    return pd.DataFrame({"time": times, "temp (degC)": 9 + rng.normal(size=len(times))})
+
+
+def test_a_clock_that_the_pipeline_gives_a_zone_is_audited_and_asked_naively(naive):
+    model = HourGlassForecaster(3, pipeline=WeatherPipeline(timezone=BERLIN), **FAST)
+    roles = {"time": "time", "target": "temp (degC)"}
+    assert model.audit(naive, **roles, cutoff=pd.Timestamp("2024-11-10 02:00")).passed
+    model.fit(naive, **roles)
+    origin = pd.Timestamp("2024-11-12 05:00")
+    aware = model.forecast_from(naive, [origin.tz_localize(BERLIN)])
+    pd.testing.assert_frame_equal(model.forecast_from(naive, [origin]), aware)
+    folds = [origin, origin + pd.Timedelta(days=1)]
+    result = model.backtest(naive, **roles, folds=folds, progress=False)
+    assert list(result.forecasts["origin"].unique()) == [fold.tz_localize(BERLIN) for fold in folds]
+
+
+def test_a_speed_without_a_direction_keeps_its_quantiles(naive):
+    windy = naive.rename(columns={"temp (degC)": "wv (m/s)"})
+    model = HourGlassForecaster(3, pipeline=WeatherPipeline(timezone=BERLIN, wind="components"), **FAST)
+    assert "q0.9" in model.fit(windy, time="time", target="wv (m/s)").forecast()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass_ts.frames.origins import View, panel_times, row_times, seen_from, unit_bounds, view_from
+from hourglass_ts.frames.origins import View, on_clock, panel_times, row_times, seen_from, unit_bounds, view_from
 from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel, Roles, check_frame, future_rows
 from tests.reference.worlds import HORIZON, N_STEPS, ORIGIN_STEPS, WORLDS, World
 
@@ -172,3 +172,19 @@ def test_the_panel_itself_is_left_alone() -> None:
     past.table[[UNIT, STEP]] += 1
     past.table[OBSERVED] = False
     pd.testing.assert_frame_equal(panel.table, before)
+
+
+def test_a_time_without_a_zone_is_read_on_the_clock_of_the_axis():
+    berlin = pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Berlin")
+    assert on_clock("2024-10-26 12:00", berlin) == berlin[12]
+    assert on_clock(pd.Timestamp("2024-10-26 10:00", tz="UTC"), berlin) == berlin[12]
+    twice = on_clock(pd.Timestamp("2024-10-27 02:30"), berlin)
+    assert twice == pd.Timestamp("2024-10-27 01:30", tz="UTC")  # the later one
+    skipped = on_clock(pd.Timestamp("2024-03-31 02:30"), pd.DatetimeIndex([], tz="Europe/Berlin"))
+    assert pd.Timestamp("2024-03-31 00:59", tz="UTC") < skipped < pd.Timestamp("2024-03-31 01:00", tz="UTC")
+
+
+@pytest.mark.parametrize("times", [pd.date_range("2024-01-01", periods=2), pd.Index([1, 2])], ids=["naive", "numbers"])
+def test_other_axes_take_times_as_they_are(times):
+    for moment in (5, "2024-01-01", pd.Timestamp("2024-01-01", tz="UTC")):
+        assert on_clock(moment, times) is moment

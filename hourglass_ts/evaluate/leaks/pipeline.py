@@ -35,7 +35,7 @@ class Pipeline:
     def parts(self, features: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Training and test rows."""
         with repeatable(self.seed):
-            pair = self.split(features.copy(), self.cut.cutoff)
+            pair = self.split(features.copy(), self.cut.at(row_times(features, self.cut.time)))
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             found, hint = f"a {type(pair).__name__} from split(df, cutoff)", "Return (train, test)."
             raise_problem(DataError, Problem(found, "two frames, for training and test", hint))
@@ -153,7 +153,8 @@ def split_checks(pipeline: Pipeline, features: pd.DataFrame, altered: pd.DataFra
     train, test = pipeline.parts(features)
     after = cut.after(train)
     text = "lie after the cutoff"
-    if after.any() and len(test) and row_times(test, cut.time).min() <= cut.cutoff:
+    tested = row_times(test, cut.time)
+    if after.any() and len(test) and tested.min() <= cut.at(tested):
         text += "; test rows lie before it, as in a shuffled split"
     checks = [
         _rows_check("training rows end at the cutoff", cut, train, after, text),

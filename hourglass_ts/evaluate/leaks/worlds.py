@@ -12,6 +12,7 @@ from pandas.api import types
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem
 from hourglass_ts.frames.columns import to_times
+from hourglass_ts.frames.origins import on_clock
 from hourglass_ts.frames.roles import Source
 
 DEFAULT_SHARE = 0.8
@@ -67,7 +68,12 @@ class Cut:
 
     def after(self, frame: pd.DataFrame) -> np.ndarray:
         """Whether each row's time is after the cutoff."""
-        return np.asarray(row_times(frame, self.time) > self.cutoff)
+        times = row_times(frame, self.time)
+        return np.asarray(times > self.at(times))
+
+    def at(self, times: pd.Index) -> Any:
+        """The cutoff as times on another clock have it, such as those that a pipeline gave a zone."""
+        return on_clock(self.cutoff, times)
 
     def revised(self, frame: pd.DataFrame) -> np.ndarray:
         """Whether each row is of a time up to the cutoff, and yet became known after it."""
@@ -235,7 +241,7 @@ def with_more_rows(frame: pd.DataFrame, cut: Cut) -> pd.DataFrame:
     """The rows after the cutoff once more, later; by whole weeks or years, so that weekdays and months stay."""
     later = frame[cut.after(frame)]
     times = row_times(later, cut.time)
-    span = times.max() - cut.cutoff
+    span = times.max() - cut.at(times)
     if isinstance(times, pd.DatetimeIndex):
         distinct = times.unique().sort_values()
         monthly = len(distinct) > 1 and (distinct[1:] - distinct[:-1]).median() > pd.Timedelta(days=27)
