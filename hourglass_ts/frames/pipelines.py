@@ -80,8 +80,12 @@ def in_columns(df: pd.DataFrame, time: Hashable, series: Any) -> tuple[pd.DataFr
     Rows without a time are left out where they are empty.
 
     Raises:
-        DataError: a column lacks, a time cannot be read, or a row with values has none.
+        DataError: labels have levels, a column lacks, a time cannot be read, or a row with values has none.
     """
+    if isinstance(df, pd.DataFrame) and df.columns.nlevels > 1:
+        found, expected = f"labels of {df.columns.nlevels} levels", "one label per column"
+        hint = "Make one row per series and time: df.stack(level=1).reset_index(); or drop a level with df.droplevel."
+        raise_problem(DataError, Problem(found, expected, hint))
     source = Source(df)
     keys = [] if series is None else list(series) if isinstance(series, list) else [series]
     time = _only_dates(df) if time is None else time

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass_ts.errors import Problem, SettingsError, raise_problem
+from hourglass_ts.frames.atmosphere.times import localised
 from hourglass_ts.frames.calendars import Calendar
 
 SAMPLES = 24  # of a day, for rows that are days or longer
@@ -55,6 +56,8 @@ class SolarElevationFeature:
     Where a row is a day or longer, both are means over the day of its date; else they are of the row's time.
 
     latitude, longitude: degrees, north and east positive.  timezone: of times without one; None takes them for UTC.
+    ends: whether a day or longer is named by its end, as by `WeatherPipeline(resample=...)`: means over the step
+    before it.
 
     Example:
         >>> noon = pd.DatetimeIndex(["2020-06-20 12:00", "2020-06-21 00:00"])
@@ -65,6 +68,7 @@ class SolarElevationFeature:
     latitude: float
     longitude: float
     timezone: str | None = None
+    ends: bool = False
 
     kind: ClassVar[str] = "solar-elevation"
     labels: ClassVar[tuple[str, ...]] = ("sun_sine", "sun_above_horizon")
@@ -78,9 +82,19 @@ class SolarElevationFeature:
             times = localised(times, self.timezone or "UTC")
         if not _is_day_or_longer(calendar):
             return self._sines(times)
+        if self.ends:
+            return self._before(times, calendar.offset)
         days = localised(times.tz_localize(None).normalize(), times.tz)
         hours = (pd.Timedelta(days=1) / SAMPLES) * (np.arange(SAMPLES) + 0.5)
         return np.mean([self._sines(days + hour) for hour in hours], axis=0)
+
+    def _before(self, times: pd.DatetimeIndex, offset: Any) -> np.ndarray:
+        """Means over the step before each time."""
+        starts = localised(times.tz_localize(None) - offset, times.tz)
+        second = pd.Timestamp("2000-01-01") + offset
+        count = SAMPLES * ((second + offset) - second).ceil("D").days
+        lengths = times - starts
+        return np.mean([self._sines(starts + lengths * ((k + 0.5) / count)) for k in range(count)], axis=0)
 
     def _sines(self, times: pd.DatetimeIndex) -> np.ndarray:
         sine = np.sin(np.deg2rad(solar_elevation(times, self.latitude, self.longitude)))
@@ -91,8 +105,3 @@ def _is_day_or_longer(calendar: Calendar) -> bool:
     offset = calendar.offset
     is_tick = isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day)
     return not is_tick or pd.Timedelta(offset) >= pd.Timedelta(days=1)
-
-
-def localised(times: pd.DatetimeIndex, zone: Any) -> pd.DatetimeIndex:
-    """Give naive times a zone: of a repeated hour the first is meant, and a skipped time stands an hour later."""
-    return times.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(len(times), dtype=bool))

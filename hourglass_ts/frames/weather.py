@@ -17,7 +17,7 @@ from hourglass_ts.frames.atmosphere.reading import Reading, read_weather
 from hourglass_ts.frames.atmosphere.resampling import interval_days
 from hourglass_ts.frames.atmosphere.settings import label_problems, setting_problems
 from hourglass_ts.frames.atmosphere.transforms import Clock, Course, course_notes, cycle_counts
-from hourglass_ts.frames.atmosphere.variables import Column, find_columns
+from hourglass_ts.frames.atmosphere.variables import find_columns
 from hourglass_ts.frames.columns import to_numbers
 from hourglass_ts.frames.features import TimeFeature
 from hourglass_ts.frames.harmonics import HarmonicsFeature
@@ -46,8 +46,10 @@ class WeatherPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
             a dict from columns to values; () for none.
         faults: impossible values and rows that contradict each other: "refuse", or "nan" takes them out and says so.
         resample: "h", "D" …: one row per interval, named by its end, when all of it is known; its `freq`. This has no
-            way back.  aggregate: other ways than the variables' own: {"temp": "median"}.
-        wind: "speed" for speed and direction apart, or "components" u and v of both.
+            way back. Months are "MS" for rows within the day, "ME" for daily ones.
+        aggregate: other ways than the variables' own, or than the last value of unknown columns: {"temp": "median"}.
+        wind: "speed" for speed and direction apart, or "components" u and v of both, which come back as the length and
+            direction of the mean vector: a length below the mean speed.
         anomalies: False leaves the mean courses in.
 
     Fitted attributes: `notes_` what was found, assumed and left alone; `derived_` columns that follow from others.
@@ -105,13 +107,15 @@ class WeatherPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         self._check_fitted()
         made: list[TimeFeature] = [HarmonicsFeature(**self.cycles_)] if any(self.cycles_.values()) else []
         if self.latitude is not None and self.longitude is not None:
-            made.append(SolarElevationFeature(float(self.latitude), float(self.longitude), self.timezone))
+            place, ends = (float(self.latitude), float(self.longitude)), self.resample is not None
+            made.append(SolarElevationFeature(*place, self.timezone, ends))
         return tuple(made)
 
     def tidy(self, df: pd.DataFrame) -> pd.DataFrame:
         """Give one column per variable, without what is no measurement; a tidy frame comes back as it is.
 
-        Rows keep their order, but for `resample`, which sorts them. `attrs["units"]` gains the units.
+        Rows keep their order, but for `resample`, which sorts them. `attrs["units"]` gains the units. Settings may name
+        columns that lack here, as a tidy frame can hold fewer: `fit` refuses them, and `report` says so.
 
         Raises:
             DataError: with every problem of the frame. SettingsError: with every problem of the settings.
@@ -120,7 +124,9 @@ class WeatherPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
 
     def report(self, df: pd.DataFrame) -> tuple[str, ...]:
         """Say what a frame holds: unknown columns, units taken for granted, what was taken out, gaps."""
-        return self._read(df, self._fitted_units()).notes
+        read = self._read(df, self._fitted_units())
+        lacking = label_problems(self, read.frame.columns)
+        return (*read.notes, *(f"{problem.column!r}: {problem.found}" for problem in lacking))
 
     def fit(self, df: pd.DataFrame, y: Any = None) -> WeatherPipeline:
         """Learn units, cycles and mean courses of the training rows, raw or tidy."""
@@ -190,21 +196,14 @@ class WeatherPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         return self.layout_.outputs.get(label, (label,))
 
     def keeps_order(self, label: Hashable) -> bool:
-        """Whether quantiles come back as quantiles: of all but directions, and of speeds that become u and v.
-
-        Before `fit` the label alone tells.
-        """
-        if hasattr(self, "layout_"):
-            return len(self.outputs_of(label)) == 1
-        column = self._column(label)
-        if column is None or column.name != "wind_speed":
-            return column is None or column.name != "wind_direction"
-        return self.wind == "speed" or column.statistic != ""
+        """Whether quantiles come back as quantiles: of all but directions, and of speeds that become u and v."""
+        return len(self.outputs_of(label)) == 1
 
     def bounds_of(self, label: Hashable) -> tuple[float, float]:
-        """What is physically possible of a tidy column, in its unit; before `fit` the label alone tells which it is."""
-        column = self._column(label)
-        return (-np.inf, np.inf) if column is None else column.bounds(self._days())
+        """What is physically possible of a tidy column, in its unit."""
+        self._check_fitted()
+        column = self.layout_.columns.get(label)
+        return (-np.inf, np.inf) if column is None else column.bounds(self.layout_.days)
 
     def to_json(self) -> dict[str, Any]:
         """Give parameters and what was learnt as plain JSON values."""
@@ -242,11 +241,6 @@ class WeatherPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
     def _fitted_units(self) -> dict[Hashable, str]:
         columns = self.layout_.columns if hasattr(self, "layout_") else {}
         return {label: column.unit.symbol for label, column in columns.items()}
-
-    def _column(self, label: Hashable) -> Column | None:
-        if hasattr(self, "layout_"):
-            return self.layout_.columns.get(label)
-        return find_columns([label], self.columns or {}, self.units or {})[0].get(label)
 
     def _days(self) -> int:
         return interval_days(self.resample) or 1

@@ -169,16 +169,18 @@ def test_quantiles_of_what_keeps_no_order_are_refused(df):
         HourGlassForecaster(3, pipeline=Polar(), **FAST).fit(df, time="day", target=["y", "angle"], series="id")
 
 
-@pytest.mark.parametrize(
-    "wrapped", [ConformalForecaster, OriginEnsemble, None], ids=["conformal", "ensemble", "scores"]
-)
-def test_a_direction_is_neither_averaged_nor_scored_nor_given_quantiles(df, wrapped):
+TURNING = {
+    "quantiles": lambda model, df, roles: ConformalForecaster(model).fit(df, **roles),
+    "averages": lambda model, df, roles: OriginEnsemble(model).fit(df, **roles),
+    "scores": lambda model, df, roles: backtest(model, df, **roles, folds=2, progress=False),
+}
+
+
+@pytest.mark.parametrize("what", TURNING)
+def test_of_a_direction_nothing_is_made_that_needs_an_order(df, what):
     model = HourGlassForecaster(3, pipeline=Polar(), quantiles=(), **FAST)
-    with pytest.raises(SettingsError, match=r"column 'angle'.*(quantiles|averages|scores)"):
-        if wrapped is None:
-            backtest(model, df, time="day", target="angle", series="id", folds=2, progress=False)
-        else:
-            wrapped(model).fit(df, time="day", target="angle", series="id")
+    with pytest.raises(SettingsError, match=f"column 'angle'.*{what}"):
+        TURNING[what](model, df, {"time": "day", "target": "angle", "series": "id"})
 
 
 def test_origins_are_averaged_in_tidy_columns(df):

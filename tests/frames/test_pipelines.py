@@ -72,8 +72,9 @@ def test_the_users_frame_and_attributes_stay(df):
         (pd.DataFrame({"day": DAYS, "later": DAYS, "y": 1.0}), None, None, "no time column"),
         (pd.DataFrame({"day": [], "y": []}), "day", None, "without rows"),
         (pd.Series([1.0]), None, None, "DataFrame"),
+        (pd.DataFrame(1.0, DAYS, [["a", "b"], ["x", "y"]]), None, None, r"labels of 2 levels.*one label per column"),
     ],
-    ids=["no time", "no dates", "no such time", "no such series", "two times", "no rows", "no frame"],
+    ids=["no time", "no dates", "no such time", "no such series", "two times", "no rows", "no frame", "levels"],
 )
 def test_what_cannot_be_read_is_named(frame, time, series, words):
     with pytest.raises(DataError, match=words):

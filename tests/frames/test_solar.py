@@ -76,6 +76,21 @@ def test_rows_of_days_have_the_means_of_their_days(freq):
     assert values[1, 1] > 3 * values[0, 1]
 
 
+@pytest.mark.parametrize("freq", ["D", "24h", "W", "MS"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_rows_named_by_their_ends_have_the_means_before_them(freq, zone):
+    place = (*BERLIN, "Europe/Berlin")
+    ends = pd.date_range("2024-03-01", periods=14, freq=freq, tz=zone)
+    calendar = Calendar("datetime", freq, zone)
+    values = SolarElevationFeature(*place, ends=True).values(ends, calendar)
+    for k in range(1, len(ends)):
+        days = pd.date_range(ends[k - 1], ends[k], freq="D", inclusive="left")
+        expected = SolarElevationFeature(*place).values(days, DAILY).mean(axis=0)
+        np.testing.assert_allclose(values[k], expected, atol=4e-3)
+    np.testing.assert_array_equal(SolarElevationFeature(*place, ends=True).values(ends[3:4], calendar), values[3:4])
+    assert SolarElevationFeature(*place, ends=True).values(ends[:0], calendar).shape == (0, 2)
+
+
 def test_clock_changes_at_midnight_and_none_at_all():
     feature = SolarElevationFeature(-23.5, -46.6, "America/Sao_Paulo")  # 2018-11-04 begins at 1 o'clock
     days = pd.date_range("2018-11-03", periods=3)
@@ -94,7 +109,7 @@ def test_every_time_alone_and_none():
 
 
 def test_it_is_saved_and_refuses_numbers():
-    feature = SolarElevationFeature(52.0, 13.0, "Europe/Berlin")
+    feature = SolarElevationFeature(52.0, 13.0, "Europe/Berlin", ends=True)
     assert feature_from_json(json.loads(json.dumps(feature_to_json(feature)))) == feature
     with pytest.raises(SettingsError, match="int64 times"):
         feature.values(pd.Index([1, 2]), Calendar("integer", 1))

@@ -250,11 +250,8 @@ def test_a_vector_of_no_length_has_no_direction(fitted):
 
 def test_order_is_kept_by_all_but_directions(raw):
     for wind, turning in (("speed", {"wd (deg)"}), ("components", {"wd (deg)", "wv (m/s)"})):
-        pipeline = WeatherPipeline("date", wind=wind)
-        before = {label: pipeline.keeps_order(label) for label in HEADER}
-        pipeline.fit(raw)
-        assert {label: pipeline.keeps_order(label) for label in HEADER} == before
-        assert {label for label, kept in before.items() if not kept} == turning
+        pipeline = WeatherPipeline("date", wind=wind).fit(raw)
+        assert {label for label in HEADER if not pipeline.keeps_order(label)} == turning
         seen = pipeline.transform(raw)
         for label in pipeline.names_:
             if label in HEADER and label != "OT":
@@ -263,13 +260,14 @@ def test_order_is_kept_by_all_but_directions(raw):
 
 
 def test_bounds_are_what_is_possible(raw, fitted):
-    for pipeline in (fitted, WeatherPipeline("date")):
-        assert pipeline.bounds_of("rh (%)") == (0, 100)
-        assert pipeline.bounds_of("T (degC)") == (-95, 65)
-        assert pipeline.bounds_of("wd (deg)") == (0, 360)
-        assert pipeline.bounds_of("OT") == (-np.inf, np.inf)
-    assert WeatherPipeline("date", units={"p": "kPa"}).bounds_of("p") == pytest.approx((30, 110))
-    assert WeatherPipeline("date", resample="W").bounds_of("rain (mm)") == (0, 14_000)
+    assert fitted.bounds_of("rh (%)") == (0, 100)
+    assert fitted.bounds_of("T (degC)") == (-95, 65)
+    assert fitted.bounds_of("wd (deg)") == (0, 360)
+    assert fitted.bounds_of("OT") == (-np.inf, np.inf)
+    days = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=21), "p": 100.0, "rain (mm)": 1.0})
+    weekly = WeatherPipeline("date", units={"p": "kPa"}, resample="W").fit(days)
+    assert weekly.bounds_of("p") == pytest.approx((30, 110))
+    assert weekly.bounds_of("rain (mm)") == (0, 14_000)
 
 
 def test_winds_are_components_where_asked(raw):
@@ -456,6 +454,8 @@ def test_features_are_those_that_the_rows_show():
     assert found == (HarmonicsFeature(day=2), SolarElevationFeature(50.0, 11.6, "Europe/Berlin"))
     columns = feature_columns(found, [Calendar("datetime", "h")], np.zeros(900, dtype=int), pd.Index(hours["t"]))
     assert list(columns) == ["day_cos_1", "day_sin_1", "day_cos_2", "day_sin_2", "sun_sine", "sun_above_horizon"]
+    daily = WeatherPipeline(**settings, resample="D").fit(hours).features
+    assert daily == (SolarElevationFeature(50.0, 11.6, "Europe/Berlin", ends=True),)
     assert WeatherPipeline(resample="D").freq == "D"
     assert WeatherPipeline().freq is None
 
@@ -531,3 +531,25 @@ def test_sklearns_pandas_output_changes_nothing():
     with sklearn.config_context(transform_output="pandas"):
         found = pipeline.fit_transform(df)
     pd.testing.assert_frame_equal(found, pipeline.transform(df))
+
+
+def test_infinite_numbers_are_put_at_their_bounds():
+    df = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=3), "temp": 1.0, "wind": 2.0, "wd": 90.0})
+    pipeline = WeatherPipeline(wind="components").fit(df)
+    seen = pipeline.transform(df).assign(temp=[np.inf, -np.inf, 0.0])
+    with pytest.warns(UserWarning, match="1 of 'temp' below -95 °C, and put there; 1 of 'temp' above 65 °C"):
+        assert pipeline.inverse_transform(seen)["temp"].tolist() == [65.0, -95.0, 1.0]
+
+
+def test_speeds_of_mean_vectors_are_told():
+    df = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=3), "wind": 2.0, "wd": 90.0})
+    words = "'wind' and 'wd' become u and v: a point forecast of the speed is the length of the mean vector"
+    assert words in str(WeatherPipeline(wind="components").fit(df).notes_)
+    assert "mean vector" not in str(WeatherPipeline().fit(df).notes_)
+    assert "mean vector" not in str(WeatherPipeline(wind="components").fit(df.drop(columns="wd")).notes_)
+
+
+def test_columns_of_levels_are_refused():
+    df = pd.DataFrame(1.0, pd.date_range("2024-01-01", periods=3), [["temp", "temp"], ["A", "B"]])
+    with pytest.raises(DataError, match="labels of 2 levels"):
+        WeatherPipeline().fit(df)

@@ -56,13 +56,21 @@ def _is_one_of(values: np.ndarray, sentinels: Any) -> np.ndarray:
 def without_faults(
     places: Places, columns: Mapping[Hashable, Column], days: int, take_out: bool
 ) -> tuple[pd.DataFrame, list[str], list[Problem]]:
-    """Give the frame, a note on each column with impossible values that were taken out, or a problem instead."""
+    """Give the frame, a note on each column with impossible values that were taken out, or a problem instead.
+
+    What lies beyond a bound by rounding alone is put there, with a note.
+    """
     frame, notes, problems = places.frame.copy(deep=False), [], []
     for label, column in columns.items():
         values = frame[label].to_numpy(np.float64)
         low, high = column.bounds(days)
         slack = 1e-9 * (high - low)  # bounds were converted, and values too, perhaps
         rows = (values < low - slack) | (values > high + slack)
+        for near, bound in (((values < low) & ~rows, low), ((values > high) & ~rows, high)):
+            if near.any():
+                text = f"beyond {bound:g} {column.unit.symbol} by rounding, and put there"
+                notes.append(f"{label!r}: {_count(near, 'value')} {text}, {places.text(near)}")
+                frame[label] = values = np.where(near, bound, values)
         if not rows.any():
             continue
         found = f"{_count(rows, 'value')} that cannot be, the first {values[rows][0]:g} {column.unit.symbol}"
@@ -77,7 +85,7 @@ def without_faults(
 
 
 def unusual_notes(places: Places, columns: Mapping[Hashable, Column]) -> list[str]:
-    """Say which possible values are so rare that they may be wrong; they stay."""
+    """Say which possible values are so rare that they may be wrong, sentinels or fractions of 1; they stay."""
     notes = []
     for label, column in columns.items():
         values = places.frame[label].to_numpy(np.float64)
@@ -85,8 +93,20 @@ def unusual_notes(places: Places, columns: Mapping[Hashable, Column]) -> list[st
             if rows.any():
                 limit = f"{column.usual[end]:g} {column.unit.symbol}"
                 first = f"the first {values[rows][0]:g}, {places.text(rows)}"
-                notes.append(f"{label!r}: {_count(rows, 'value')} {side} {limit}, {first}: unusual, and kept")
+                kept = f"unusual, and kept{_suspected(values[rows])}"
+                notes.append(f"{label!r}: {_count(rows, 'value')} {side} {limit}, {first}: {kept}")
+        if column.unit.symbol == "%" and column.variable.transform == "share" and 0 < np.nanmax(values, initial=0) <= 1:
+            notes.append(f"{label!r}: no value above 1 %: looks like fractions; pass units={{{label!r}: '1'}} if so")
     return notes
+
+
+def _suspected(values: np.ndarray) -> str:
+    """What to add on values that sentinels often have."""
+    found = np.unique(values[_is_one_of(values, SENTINELS)])
+    if not found.size:
+        return ""
+    shown = f"({', '.join(f'{value:g}' for value in found)},)"
+    return f"; looks like a sentinel: pass sentinels={shown}, or add it to df.attrs['sentinels']"
 
 
 def with_one_direction(

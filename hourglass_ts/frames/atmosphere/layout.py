@@ -108,9 +108,11 @@ class Layout:
         ]
 
     def notes(self, frame: pd.DataFrame) -> list[str]:
-        """Say which winds lack a half, and so have neither u nor v."""
+        """Say what u and v do to forecasts, and which winds lack a half, and so have neither."""
         made = []
         for direction, speed in self.winds.items():
+            text = "a point forecast of the speed is the length of the mean vector, which is below the mean speed"
+            made.append(f"{speed!r} and {direction!r} become u and v: {text}")
             half = (frame[direction].isna() != frame[speed].isna()) & (frame[speed] != 0)
             if half.any():
                 text = f"speed or a direction alone, and so no u and v: {speed!r} and {direction!r}"

@@ -17,7 +17,7 @@ from hourglass_ts.frames.atmosphere.faults import (
     without_faults,
     without_sentinels,
 )
-from hourglass_ts.frames.atmosphere.resampling import interval_days, resampled
+from hourglass_ts.frames.atmosphere.resampling import interval_days, resampled, rule_notes
 from hourglass_ts.frames.atmosphere.times import Places, gap_notes, with_zone
 from hourglass_ts.frames.atmosphere.units import read_unit
 from hourglass_ts.frames.atmosphere.variables import Column, find_columns, find_pairs
@@ -59,12 +59,13 @@ def read_weather(df: pd.DataFrame, settings: Any, fitted_units: Mapping[Hashable
     work.take(work.places.frame, unusual_notes(work.places, columns))
     work.take(*with_one_direction(work.places, columns, pairs))
     work.take(*without_doubles(work.places, take_out))
+    work.take(work.places.frame, *rule_notes(work.places, settings.resample))
     raise_problems(DataError, work.problems)
     if settings.resample is None:
         work.take(work.places.frame, gap_notes(work.places))
     else:
-        ways = {label: columns[label].aggregate if label in columns else "mean" for label in numbers}
-        ways |= {label: way for label, way in (settings.aggregate or {}).items() if label in ways}
+        ways = {label: column.aggregate for label, column in columns.items()}
+        ways |= {label: way for label, way in (settings.aggregate or {}).items() if label in numbers}
         work.take(*resampled(work.places, settings.resample, ways, pairs))
     frame = work.places.frame
     symbols = {label: column.unit.symbol for label, column in columns.items()}

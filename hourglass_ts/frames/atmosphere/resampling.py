@@ -2,7 +2,9 @@
 
 A row's time is when its values were complete, as stations write it. So an interval goes from its start, which it does
 not hold, to its end, which it is named by: the day that is written 2020-01-02 00:00 is the first of January. Months
-are "MS" for rows within the day, and "ME" for daily rows that are written on their day.
+are "MS" for rows within the day, and "ME" for daily rows that are written on their day; the other way round they are
+refused, as they would be a day off. Weeks end when their last day begins, or with the daily row that is written on it:
+from Monday to Sunday they are "W-MON" for rows within the day, and "W" for daily ones.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from hourglass_ts.errors import Problem
-from hourglass_ts.frames.atmosphere.times import Places
+from hourglass_ts.frames.atmosphere.times import Places, localised
 from hourglass_ts.frames.atmosphere.wind import mean_direction
-from hourglass_ts.frames.solar import localised
 from hourglass_ts.frames.wording import show_span
 
 AGGREGATES = ("mean", "sum", "max", "min", "median", "first", "last", "direction")
@@ -62,10 +63,36 @@ def interval_ends(times: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:
         origin = _ORIGIN if times.tz is None else _ORIGIN.tz_localize(times.tz)
         step = pd.Timedelta(offset)
         return (origin + -((origin - times) // step) * step).as_unit(times.unit)
-    days = times.tz_localize(None).ceil("D")
+    days, starts_day = times.tz_localize(None).normalize(), _starts_day(times)
+    days = days.where(starts_day, days + pd.Timedelta(days=1))
     distinct, place = np.unique(days, return_inverse=True)
     ends = pd.DatetimeIndex([offset.rollforward(day) for day in pd.DatetimeIndex(distinct)]).as_unit(times.unit)[place]
     return ends if times.tz is None else localised(ends, times.tz)
+
+
+def _starts_day(times: pd.DatetimeIndex) -> np.ndarray:
+    """Whether each time (n,) is the first of its local date: midnight, or what follows where clocks skip midnight."""
+    days = times.tz_localize(None).normalize()
+    return np.asarray((days if times.tz is None else localised(days, times.tz)) == times)
+
+
+def rule_notes(places: Places, rule: str | None) -> tuple[list[str], list[Problem]]:
+    """Give a note on weeks of rows within the day, and a problem where a rule's months would be a day off."""
+    times = pd.DatetimeIndex(places.frame[places.time])
+    within, offset = ~_starts_day(times), to_offset(rule)
+    if isinstance(offset, pd.offsets.MonthEnd) and within.any():
+        found, hint = "rows within the day, whose months would end a day early", 'Pass resample="MS".'
+        expected = f"daily rows, written on their day, for resample={rule!r}"
+        return [], [Problem(found, expected, hint, column=places.time, **places.first(within))]
+    if isinstance(offset, pd.offsets.MonthBegin) and not within.any() and times.nunique() > 1:
+        off = np.asarray(interval_ends(times, str(rule)) != times)
+        if off.any():
+            found, hint = "daily rows, whose months would hold the next one's first day", 'Pass resample="ME".'
+            expected = f"rows within the day for resample={rule!r}"
+            return [], [Problem(found, expected, hint, column=places.time, **places.first(off))]
+    if isinstance(offset, pd.offsets.Week) and within.any():
+        return [f'resample={rule!r}: weeks end when their last day begins; from Monday to Sunday they are "W-MON"'], []
+    return [], []
 
 
 def resampled(
@@ -101,6 +128,9 @@ def resampled(
     made = pd.DataFrame(dict(enumerate(columns.values()))).set_axis(frame.columns, axis=1)
     made.attrs = dict(frame.attrs)
     notes = [f"resample={rule!r}: a row's time is the end of its interval, which holds the rows after the last end"]
+    if others := [label for label in frame.columns if label not in (rows.time, *rows.keys, *aggregates)]:
+        shown = ", ".join(map(repr, others[:4])) + (", …" if len(others) > 4 else "")
+        notes.append(f"{shown}: the last value of each interval; pass aggregate= for another way of numbers")
     if (far := distances > lengths).mean() > 0.5:
         notes.append(f"rows lie {show_span(int(distances[far][0]))} apart, farther than resample={rule!r}")
     made, found = _without_open(made, rows, last, ends, wanted)

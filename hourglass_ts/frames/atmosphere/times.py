@@ -51,6 +51,11 @@ class Places:
         return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(codes) else []
 
 
+def localised(times: pd.DatetimeIndex, zone: Any) -> pd.DatetimeIndex:
+    """Give naive times a zone: of a repeated hour the first is meant, and a skipped time stands an hour later."""
+    return times.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(len(times), dtype=bool))
+
+
 def with_zone(places: Places, zone: str | None, drop: bool) -> tuple[pd.DataFrame, list[str], list[Problem]]:
     """Give the frame with its times in a zone, a note on all that had to be decided, and what cannot be.
 

@@ -38,10 +38,11 @@ def forward(values: np.ndarray, kind: str, low: float, high: float, scale: float
 def backward(seen: np.ndarray, kind: str, low: float, high: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Undo `forward`, and give -1 for numbers below its range, 1 for those above, which are put at its end.
 
-    NaN stays NaN.
+    NaN stays NaN; of "plain" numbers only those that are infinite are put there.
     """
     if kind == "plain":
-        return seen, np.zeros(len(seen))
+        endless = np.isinf(seen)
+        return np.where(endless, np.clip(seen, low, high), seen), np.where(endless, np.sign(seen), 0)
     first, last = forward(np.array([low, high]), kind, low, high, scale)
     beyond = 1 * (seen > last + ROUNDING) - 1 * (seen < first - ROUNDING)
     inside = np.clip(seen, first, last)

@@ -11,6 +11,8 @@ from typing import Any
 from hourglass_ts.frames.atmosphere.units import BROKEN, Unit, read_unit, standard_unit
 
 USUAL = (-math.inf, math.inf)
+RATES = ("irradiance", "photons")
+"""Kinds of unit whose sums over time have another."""
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,11 @@ def _read(label: Hashable, given: str | None, unit: str | None) -> tuple[Column 
     if name is None:
         return None, " is no variable of the weather that is known by this name: passed on untouched"
     if written is None and given is None and len(key) == 1:
-        return None, f": so short a name needs a unit, such as '{label} (°C)': passed on untouched"
+        example = f"{label} ({standard_unit(VARIABLES[name].unit).symbol})"
+        return None, f": so short a name needs a unit, such as {example!r}: passed on untouched"
     kind = VARIABLES[name].unit
+    if written is None and given is None and kind in RATES and re.search(r"(?<![a-z])sum(?![a-z])", text.lower()):
+        return None, f": a sum over time is no {name.replace('_', ' ')}: passed on untouched"
     if written is None:
         assumed = (read_unit(custom, kind) if custom and name == known else None) or standard_unit(kind)
         note = f": taken for {assumed.symbol}; pass units={{{label!r}: …}} otherwise"

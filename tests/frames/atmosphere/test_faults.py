@@ -128,7 +128,41 @@ def test_nothing_is_repaired_in_silence(value):
     except DataError:
         assert not 0 <= value <= 100
         return
-    assert found == value or (np.isnan(found) and "sentinel" in report(df))
+    at_bound = found in (0, 100) and abs(found - value) <= 1e-7 and "by rounding, and put there" in report(df)
+    assert found == value or at_bound or (np.isnan(found) and "sentinel" in report(df))
+
+
+ROUNDED = {"wind": (-1e-9, 0.0), "ghi": (-1e-12, 0.0), "rain": (-1e-8, 0.0), "rh": (100 + 1e-8, 100.0)}
+
+
+@pytest.mark.parametrize("label", ROUNDED)
+@pytest.mark.parametrize("faults", ["refuse", "nan"])
+def test_what_rounding_put_beyond_a_bound_is_put_there(label, faults):
+    value, bound = ROUNDED[label]
+    df = frame(**{label: [10.0, 20.0, value, 30.0, 40.0, 50.0]})
+    pipeline = WeatherPipeline("t", faults=faults).fit(df)
+    assert pipeline.tidy(df)[label].tolist() == [10.0, 20.0, bound, 30.0, 40.0, 50.0]
+    assert np.isfinite(pipeline.transform(df)[label]).all()
+    words = f"{label!r}: 1 value beyond {bound:g} "
+    assert any(note.startswith(words) and "put there, first at 2024-01-01 02:00" in note for note in pipeline.notes_)
+    assert not any("unusual" in note for note in pipeline.notes_)
+
+
+def test_values_that_sentinels_often_have_are_told_where_they_are_possible():
+    for label, value in (("rain", 999.9), ("wind", 99.9), ("dew point", -99.0)):
+        df = frame(**{label: [1.0, value, 2.0, 3.0, 4.0, 5.0]})
+        assert tidy(df)[label][1] == value
+        assert f"looks like a sentinel: pass sentinels=({value:g},), or add it to df.attrs" in report(df)
+        assert np.isnan(tidy(df, sentinels=(value,))[label][1])
+    assert "sentinel" not in report(frame(rain=500.0, rh=99.0))
+
+
+def test_shares_that_look_like_fractions_are_told():
+    df = frame(humidity=[0.3, 0.5, np.nan, 0.9, 1.0, 0.0])
+    assert "'humidity': no value above 1 %: looks like fractions; pass units={'humidity': '1'} if so" in report(df)
+    assert "fractions" not in report(df, units={"humidity": "1"})
+    for values in (0.0, np.nan, [0.3, 50.0, 60.0, 70.0, 80.0, 90.0]):
+        assert "fractions" not in report(frame(cloud_cover=values, humidity=values))
 
 
 UNUSUAL = {
@@ -228,3 +262,9 @@ def test_settings_that_need_one_another_and_all_at_once():
 def test_settings_for_columns_that_are_not_there(settings):
     with pytest.raises(SettingsError, match=r"column 'tmp': found .* for a column that is not there"):
         WeatherPipeline("t", **settings).fit(frame(temp=1.0))
+
+
+def test_tidy_and_report_take_frames_that_lack_columns_of_the_settings():
+    pipeline = WeatherPipeline("t", units={"tmp": "K"})
+    assert list(pipeline.tidy(frame(temp=1.0))) == ["t", "temp"]
+    assert "'tmp': units for a column that is not there" in pipeline.report(frame(temp=1.0))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass_ts.errors import SettingsError
+from hourglass_ts.errors import DataError, SettingsError
 from hourglass_ts.frames.atmosphere.resampling import interval_days, interval_ends
 from hourglass_ts.frames.calendars import infer_calendar
 from hourglass_ts.frames.weather import WeatherPipeline
@@ -248,3 +248,48 @@ def test_rows_farther_apart_than_their_intervals_are_told():
     df = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=9), "temp": 1.0})
     assert "rows lie 1 day apart, farther than resample='h'" in WeatherPipeline(resample="h").report(df)
     assert not any("apart" in note for note in WeatherPipeline(resample="D").report(df))
+
+
+def test_unknown_columns_take_their_last_value_unless_asked():
+    df = hours(2, weather_code=[0, 95] * 6, station_id=7, temp=1.0, x=np.arange(12.0))
+    found = WeatherPipeline(resample="h", aggregate={"x": "mean"}).tidy(df)
+    assert found["weather_code"].tolist() == [95, 95]
+    assert found["station_id"].tolist() == [7, 7]
+    assert found["x"].tolist() == [2.5, 8.5]
+    notes = WeatherPipeline(resample="h", aggregate={"x": "mean"}).report(df)
+    assert "'weather_code', 'station_id': the last value of each interval; pass aggregate= for another way" in str(
+        notes
+    )
+    assert WeatherPipeline(resample="h", columns={"temp": None}).tidy(df.assign(temp=df.x))["temp"].tolist() == [5, 11]
+
+
+@pytest.mark.parametrize("zone", [None, BERLIN])
+def test_months_that_would_be_a_day_off_are_refused(zone):
+    daily = pd.DataFrame({"t": pd.date_range("2020-01-01", periods=91, tz=zone), "temp": 1.0})
+    within = pd.DataFrame({"t": pd.date_range("2020-01-01 01:00", periods=24 * 91, freq="h", tz=zone)})
+    within["temp"] = (within["t"] - pd.Timedelta("1min")).dt.month.astype(float)
+    with pytest.raises(DataError, match=r"'t', first at 2020-01-01 01:00.*rows within the day.*Pass resample=\"MS\""):
+        WeatherPipeline(resample="ME").tidy(within)
+    with pytest.raises(DataError, match=r"'t', first at 2020-01-02.*daily rows.*Pass resample=\"ME\""):
+        WeatherPipeline(resample="MS").tidy(daily)
+    months = WeatherPipeline(resample="MS").tidy(within)
+    assert months["t"].dt.month.tolist() == [2, 3, 4]
+    np.testing.assert_allclose(months["temp"], [1, 2, 3])
+    for rule, df in (("ME", daily), ("MS", within)):
+        once = WeatherPipeline(resample=rule).tidy(df)
+        pd.testing.assert_frame_equal(WeatherPipeline(resample=rule).tidy(once), once)
+    assert "W-MON" in str(WeatherPipeline(resample="W").report(within))
+    assert "W-MON" not in str(WeatherPipeline(resample="W").report(daily))
+
+
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "America/Havana", "Asia/Beirut"])
+@pytest.mark.parametrize("rule", ["D", "W", "MS"])
+def test_days_whose_midnight_clocks_skip_or_repeat(zone, rule):
+    times = pd.date_range("2017-01-01 12:00", periods=24 * 365, freq="h", tz="UTC").tz_convert(zone)
+    df = pd.DataFrame({"t": times, "temp": 1.0, "rain": 1.0})
+    pipeline = WeatherPipeline(resample=rule, timezone=zone)
+    once = pipeline.tidy(df)
+    pd.testing.assert_frame_equal(pipeline.tidy(once), once)
+    assert (interval_ends(times, rule) >= times).all()
+    if rule == "D":
+        assert once["rain"].dropna().value_counts().to_dict() == {24.0: len(once) - 3, 23.0: 1, 25.0: 1}

@@ -243,3 +243,17 @@ PAIRS = {
 def test_directions_find_their_speeds(case):
     labels, expected = PAIRS[case]
     assert find_pairs(find_columns(labels, {}, {})[0]) == expected
+
+
+def test_short_names_ask_for_a_unit_of_their_own():
+    _, notes = find_columns(["p", "T"], {}, {})
+    assert "'p (hPa)'" in notes[0]
+    assert "'T (°C)'" in notes[1]
+
+
+def test_sums_of_radiation_are_no_irradiance():
+    labels = ["shortwave_radiation_sum", "ghi_sum", "PAR sum", "precipitation_sum", "total radiation", "ghi sum (W/m2)"]
+    columns, notes = find_columns(labels, {}, {})
+    assert list(columns) == labels[3:]
+    assert notes[0] == "'shortwave_radiation_sum': a sum over time is no radiation: passed on untouched"
+    assert list(find_columns(labels[:1], {labels[0]: "radiation"}, {})[0]) == labels[:1]
