@@ -98,13 +98,13 @@ def backtest(
     raise_problems(SettingsError, count_problems(jobs=jobs, **optional))
     roles = Roles.from_arguments(time, target, series, known, past, static)
     piped = next((model for model in models.values() if getattr(model, "pipeline", None) is not None), None)
-    check_order(piped, df, roles, "scores")
     df, freq = tidied(piped, df, roles), freq_of(piped) if freq is None else freq
     panel = check_frame(df, roles, freq)
     raise_problems(DataError, _label_problems(panel))
     timeline = Timeline.of(df, panel.roles)
     truth = Truth.of(panel)
     laid = plan.lay(truth.times)
+    check_order(piped, timeline.between(None, laid[0].fit_end), panel.roles, "scores")
     issues = _vintages(vintages, issued, panel)
     for name, model in {
         NAIVE: Naive(horizon, freq),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -28,10 +28,13 @@ from hourglass_ts.frames.market.columns import (
     span_notes,
     split_notes,
     split_problems,
+    twin_notes,
     without_bars,
 )
+from hourglass_ts.frames.market.scale import factors_of, names_of, owner_of, rescaled
 from hourglass_ts.frames.pipelines import in_columns
 from hourglass_ts.frames.plain import from_plain, to_plain
+from hourglass_ts.frames.sessions import exchange_code
 from hourglass_ts.frames.wording import show_time
 
 LOGARITHMS = ("adjusted_close", "range_variance", "volatility", "ewma_volatility", "realised_volatility")
@@ -39,6 +42,7 @@ FLOOR = 1e-3  # of the median: what a variance of nothing is taken for, since it
 LARGEST_LOGARITHM = 700.0
 FAULTS = ("refuse", "nan")
 OF_ALL_BEFORE = ("adjusted_close", "ewma_volatility", "return_score")  # of a part of the rows they are others
+LOOSE = 0.5  # relative: how far these may be from the made ones before they are told
 OF_WINDOWS = ("realised_volatility", "volume_score")
 
 
@@ -60,7 +64,7 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
     Args:
         time, series: columns of the session's day and of the name; None: an index of times or the only column of dates,
             and one name.
-        exchange: whose sessions the rows are; None for none. Needs the extra `calendars`.
+        exchange: whose sessions the rows are, which needs the extra `calendars`; pass None for what trades every day.
         columns: the column of a part whose label is not understood: {"close": "Schluss"}.
         volatility: of a session: "garman-klass-yang-zhang" adds the squared jump overnight to "garman-klass"; the other
             ranges are of the trading day alone: "parkinson", "rogers-satchell"; "close-to-close" is the squared return.
@@ -68,7 +72,8 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         faults: bars that cannot be (high below low, a close outside them, a price of 0 or infinite): "refuse", or
             "nan" takes them out and says so.
 
-    Fitted attributes: `notes_` what was found; `floors_` what a volatility of nothing is taken for.
+    Fitted attributes: `notes_` what was found; `parts_` which column is what; `floors_` what a volatility of nothing is
+    taken for; `factors_` the made adjusted close over the close, which later frames of the same series go on with.
 
     Example:
         >>> days = pd.bdate_range("2024-01-01", periods=4)
@@ -126,7 +131,7 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
 
         Raises as `tidy`, and DataError for a frame without closing prices or without a column that `columns` names.
         """
-        tidy, notes = self._read(df)
+        tidy, notes = self._read(df, fitted=False)
         raise_problems(DataError, self._missing(tidy))
         volatile = [label for label in LOGARITHMS if label in tidy and label != "adjusted_close"]
         medians = {label: float(tidy[label].where(tidy[label] > 0).median()) for label in volatile}
@@ -135,6 +140,8 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         }
         _, time, series = in_columns(df, self.time, self.series)
         self.names_ = [label for label in tidy.columns if label not in (time, *series)]
+        self.parts_ = find_parts(self.names_, self.columns)
+        self.factors_ = factors_of(tidy, self.parts_, time, series)
         self.notes_ = notes
         return self
 
@@ -193,20 +200,22 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         """Prices, volatilities, volumes and sizes of returns are 0 or more, negative returns 0 or less."""
         if label == "negative_return":
             return -np.inf, 0.0
-        of_a_part = not find_parts([label], self.columns).keys() <= {"currency"}
+        of_a_part = not self._parts([label]).keys() <= {"currency"}
         return (0.0 if of_a_part or label in (*LOGARITHMS, "absolute_return") else -np.inf), np.inf
 
     def to_json(self) -> dict[str, Any]:
         """Give parameters and what was learnt as plain JSON values."""
         self._check_fitted()
-        learnt = {"floors": self.floors_, "names": self.names_, "notes": self.notes_}
+        names = ("floors", "names", "notes", "parts", "factors")
+        learnt = {name: getattr(self, f"{name}_") for name in names}
         return {"params": to_plain(self.get_params(deep=False)), "learnt": to_plain(learnt)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> StockPipeline:
         """Rebuild what `to_json` gave."""
         made, learnt = cls(**from_plain(fields["params"])), from_plain(fields["learnt"])
-        made.floors_, made.names_, made.notes_ = learnt["floors"], learnt["names"], learnt["notes"]
+        for name, value in learnt.items():
+            setattr(made, f"{name}_", value)
         return made
 
     def _check_fitted(self) -> None:
@@ -216,28 +225,29 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
 
     def _logarithms(self, df: pd.DataFrame) -> list[Hashable]:
         """The columns that become logarithms: prices, and what is made of them."""
-        prices = [label for part, label in self._parts(df).items() if part in PRICES]
+        prices = [label for part, label in self._parts(df.columns).items() if part in PRICES]
         return list(dict.fromkeys([*prices, *(label for label in LOGARITHMS if label in df)]))
 
     def _volume(self, df: pd.DataFrame) -> list[Hashable]:
-        return [label for part, label in self._parts(df).items() if part == "volume"]
+        return [label for part, label in self._parts(df.columns).items() if part == "volume"]
 
-    def _parts(self, df: pd.DataFrame) -> dict[str, Hashable]:
-        keys = [self.time, *(self.series if isinstance(self.series, list) else [self.series])]
-        return find_parts([label for label in df.columns if label not in keys], self.columns)
+    def _parts(self, labels: Iterable[Hashable], fitted: bool = True) -> dict[str, Hashable]:
+        """Which of these labels is what: as learnt, since a part that lacks must not be taken for another column."""
+        if not fitted or not hasattr(self, "parts_"):
+            return find_parts(labels, self.columns)
+        labels = list(labels)
+        return {part: label for part, label in self.parts_.items() if label in labels}
 
-    def _read(self, df: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-        """The tidy frame, and what was found on the way."""
+    def _read(self, df: pd.DataFrame, fitted: bool = True) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """The tidy frame, and what was found on the way.  fitted: whether what was learnt, if anything, counts."""
         raise_problems(SettingsError, self._setting_problems())
-        raise_problems(DataError, _level_problems(df))
         frame, time, series = in_columns(df, self.time, self.series)
-        parts = find_parts([label for label in frame.columns if label not in (time, *series)], self.columns)
+        parts = self._parts([label for label in frame.columns if label not in (time, *series)], fitted)
         kinds = [*number_problems(frame, parts), *_time_problems(frame, time), *_double_problems(frame, time, series)]
         raise_problems(DataError, kinds)
         frame = frame.sort_values([*series, time], kind="stable", ignore_index=True)
-        groups = frame.groupby(series, sort=False, dropna=False, observed=True) if series else None
-        owner = pd.Series(0, frame.index) if groups is None else groups.ngroup()
-        names = _names(frame, series, owner)
+        owner = owner_of(frame, series)
+        names = names_of(frame, series, owner)
         frame = frame.astype({parts[part]: "float64" for part in PRICES if part in parts})
         faults = list(impossible(frame, parts))
         found = list(fault_problems(frame, faults, time, owner, names))
@@ -249,12 +259,22 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         notes = [str(replace(problem, next_step="Taken out.")) for problem in found]
         frame = without_bars(frame, faults, parts)
         made = make_columns(frame, parts, owner, self.volatility, self.window)
-        strange, differing = _strangers(frame, made, time, owner, names)
+        strange, differing = _strangers(frame, parts, made, time, owner, names)
+        if fitted and "adjusted_close" in made and hasattr(self, "factors_"):
+            made["adjusted_close"], lost = rescaled(made["adjusted_close"], self.factors_, frame, parts, time, series)
+            strange += lost
         raise_problems(DataError, strange)
-        unknown = [label for label in frame.columns if label not in (*MADE, *parts.values(), time, *series)]
+        others = [label for label in frame.columns if label not in (*parts.values(), time, *series)]
+        twins = twin_notes(others, parts)
+        unknown = [label for label in others if label not in (*MADE, *twins)]
         frame = frame.assign(**{label: made[label] for label in made if label not in frame})
         notes += [f"{label!r} is no column that stocks are known to have: passed on untouched" for label in unknown]
-        notes += [*differing, *event_notes(frame, parts), *split_notes(frame, parts, time, owner, names)]
+        notes += [
+            *twins.values(),
+            *differing,
+            *event_notes(frame, parts),
+            *split_notes(frame, parts, time, owner, names),
+        ]
         notes += span_notes(frame, time, owner, names)
         if "currency" in parts:
             notes += currency_notes(frame, parts["currency"], owner, names)
@@ -287,6 +307,9 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             problems.append(Problem(f"window={self.window!r}", "2 sessions or more", "Pass for example 22."))
         if self.exchange is not None and not isinstance(self.exchange, str):
             problems.append(Problem(f"exchange={self.exchange!r}", "a code such as 'XNYS', or None", "Pass one."))
+        elif self.exchange is not None and exchange_code(self.exchange) is None:
+            hint = "Pass None for what trades on no exchange."
+            problems.append(Problem(f"exchange={self.exchange!r}", "a code such as 'XNYS', or None", hint))
         if self.columns is not None and not _names_parts(self.columns):
             expected = f"a dict from some of {list(PARTS)} to a column for each"
             problems.append(Problem(f"columns={self.columns!r}", expected, "Correct it, or leave it out."))
@@ -300,26 +323,12 @@ def _names_parts(columns: Any) -> bool:
     return all(isinstance(label, Hashable) and labels.count(label) == 1 for label in labels)
 
 
-def _level_problems(df: pd.DataFrame) -> list[Problem]:
-    levels = df.columns.nlevels if isinstance(df, pd.DataFrame) else 1
-    hint = "Make one row per name and day: df.stack(level=1).reset_index(); or drop a level with df.droplevel."
-    return [Problem(f"labels of {levels} levels", "one label per column", hint)] if levels > 1 else []
-
-
 def _time_problems(frame: pd.DataFrame, time: Hashable) -> list[Problem]:
     dtype = frame[time].dtype
     if dtype.kind == "M":
         return []
     hint = "Convert them with pd.to_datetime."
     return [Problem(f"times of type {dtype}", "the day of every session", hint, column=time)]
-
-
-def _names(frame: pd.DataFrame, series: list[Hashable], owner: pd.Series) -> list[str]:
-    """A name for every series; "" for the only one of a frame without ids."""
-    if not series:
-        return [""]
-    first = frame.loc[~owner.duplicated(), series]
-    return [" ".join(map(str, row)) for row in first.itertuples(index=False, name=None)]
 
 
 def _double_problems(frame: pd.DataFrame, time: Hashable, series: list[Hashable]) -> list[Problem]:
@@ -334,32 +343,49 @@ def _double_problems(frame: pd.DataFrame, time: Hashable, series: list[Hashable]
 
 
 def _strangers(
-    frame: pd.DataFrame, made: pd.DataFrame, time: Hashable, owner: pd.Series, names: list[str]
+    frame: pd.DataFrame,
+    parts: Mapping[str, Hashable],
+    made: pd.DataFrame,
+    time: Hashable,
+    owner: pd.Series,
+    names: list[str],
 ) -> tuple[list[Problem], list[str]]:
     """The user's columns that have the name of one that is made: those that hold something else, and notes on others.
 
     Some rows may differ: where rows between were left out, or prices corrected.
     """
     problems, notes = [], []
-    for label in made.columns.intersection(frame.columns):
+
+    def stranger(rows: pd.Series, expected: Any, what: str = "") -> Problem:
+        first = int(rows.to_numpy().argmax())
+        return Problem(
+            f"{frame[label][first]:g} in a column with the name of one that is made, and {rows.sum():,} such row(s)",
+            expected if isinstance(expected, str) else f"{expected[first]:g}",
+            f"Rename the column{what}.",
+            column=label,
+            series=names[owner[first]] or None,
+            at=show_time(frame[time][first]),
+        )
+
+    for label in MADE:
+        if label not in frame or label in parts.values():
+            continue
         if not holds_numbers(frame[label]):
             found = f"values of type {frame[label].dtype} in a column with the name of one that is made"
             problems.append(Problem(found, "numbers", "Rename the column.", column=label))
-        elif label not in OF_ALL_BEFORE:
-            given = frame[label].astype("float64")
-            differ = (given - made[label]).abs() > 1e-6 * made[label].abs() + 1e-6
-            if not differ.any():
+            continue
+        given = frame[label].astype("float64")
+        below = given <= 0 if label == "adjusted_close" else given < 0
+        if label in LOGARITHMS and below.any():
+            problems.append(stranger(below, "what has a logarithm"))
+        elif label in made:
+            loose = LOOSE if label in OF_ALL_BEFORE else 1e-6
+            differ = (given - made[label]).abs() > loose * made[label].abs() + 1e-6
+            most = 2 * differ.sum() > (given - made[label]).notna().sum()
+            if not differ.any() or (label in OF_ALL_BEFORE and not most):
                 continue
-            first, both = int(differ.to_numpy().argmax()), (given - made[label]).notna()
-            problem = Problem(
-                f"{given[first]:g} in a column with the name of one that is made, and {differ.sum():,} such row(s)",
-                f"{made[label][first]:g}",
-                "Rename the column, or pass the settings that it was made with.",
-                column=label,
-                series=names[owner[first]] or None,
-                at=show_time(frame[time][first]),
-            )
-            if label not in OF_WINDOWS and 2 * differ.sum() > both.sum():
+            problem = stranger(differ, made[label], ", or pass the settings that it was made with")
+            if most and label not in (*OF_WINDOWS, *OF_ALL_BEFORE):
                 problems.append(problem)
             else:
                 notes.append(str(replace(problem, next_step="Kept as it is.")))

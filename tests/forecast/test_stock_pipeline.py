@@ -78,6 +78,28 @@ def test_raw_and_tidy_histories_give_the_same(stocks, model):
     pd.testing.assert_frame_equal(model.forecast(StockPipeline("date", "symbol").tidy(cut)), model.forecast(cut))
 
 
+def test_recent_rows_forecast_on_the_scale_of_the_whole(stocks, tmp_path):
+    """A split of 4 for 1 in a history without an adjusted close: made forward from the first row of the fit."""
+    raw = stocks.drop(columns="adjusted_close").assign(split=0.0)
+    own = raw["symbol"] == "IBM"
+    raw.loc[own & (raw["date"] == "2012-09-04"), "split"] = 4.0
+    raw.loc[own & (raw["date"] >= "2012-09-04"), [*BAR]] /= 4
+    made = forecaster().fit(raw, **PRICE)
+    made.save(tmp_path / "model")
+    recent = raw[raw["date"] >= "2012-10-01"]
+    for model in (made, HourGlassForecaster.load(tmp_path / "model")):
+        np.testing.assert_allclose(model.forecast(recent)[NUMBERS], made.forecast()[NUMBERS], rtol=1e-5)
+    earlier = forecaster().fit(raw[raw["date"] < "2012-11-01"], **PRICE)
+    with pytest.raises(DataError, match=r"column 'close', series 'IBM', first at 2012-11-0"):
+        earlier.forecast(raw[raw["date"] >= "2012-11-01"])
+
+
+def test_twins_do_not_change_the_way_back(stocks):
+    twins = stocks.assign(last=100.0)
+    found = forecaster().fit(twins, **KEYS, target="last").forecast()
+    np.testing.assert_allclose(found["forecast"], 100.0, rtol=0.05)
+
+
 # --- the calendar ---
 
 
@@ -281,10 +303,11 @@ def test_every_fold_fits_the_pipeline_anew_on_its_own_rows(stocks):
     for df in (stocks, altered(stocks, stocks["date"] > origins[-1])):
         Recording.fits.clear()
         backtest(forecaster(Recording()), df, **PRICE, folds=origins, refit=True, progress=False)
-        assert [last for last, _ in Recording.fits] == origins * 2  # the model's, and the ridge's beside it
+        # to see what can be scored, on the first fold's rows; then the model's, and the ridge's beside it
+        assert [last for last, _ in Recording.fits] == [origins[0], *origins * 2]
         learnt.append([floors for _, floors in Recording.fits])
     assert learnt[0] == learnt[1]
-    assert learnt[0][0] != learnt[0][1]
+    assert learnt[0][1] != learnt[0][2]
 
 
 def audited(stocks: pd.DataFrame, pipeline: StockPipeline) -> AuditResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 
 from hourglass_ts import load_dataset
-from hourglass_ts.errors import DataError, NotFittedError, SettingsError
+from hourglass_ts.errors import DataError, MissingExtraError, NotFittedError, SettingsError
 from hourglass_ts.frames.features import SessionFeature, TradingDayFeature
 from hourglass_ts.frames.market.bars import BAR, MADE, UNITS
 from hourglass_ts.frames.stocks import StockPipeline
@@ -197,8 +198,8 @@ def refused(df, *words: str, **settings) -> None:
 
 
 BAD = {
-    "high below low": ("high", 0.5, "2 row(s) that cannot be, first 0.5", "above 0, not below 'low'"),
-    "low above high": ("low", 999.0, "2 row(s) that cannot be, first", "above 0, not below 'low'"),
+    "high below low": ("high", 0.5, "2 row(s) that cannot be, first 0.5", "and not 'high' below 'low': either may be"),
+    "low above high": ("low", 999.0, "2 row(s) that cannot be, first", "and not 'high' below 'low': either may be"),
     "open outside": ("open", 998.0, "2 row(s) that cannot be, first 998", "between 'low' and 'high'"),
     "close outside": ("close", 0.25, "2 row(s) that cannot be, first 0.25", "between 'low' and 'high'"),
     "price of 0": ("open", 0.0, "2 row(s) that cannot be, first 0", "a price above 0"),
@@ -298,6 +299,30 @@ def test_columns_that_only_have_the_name_of_a_made_one(df, label):
     refused(df.assign(**{label: "calm"}), f"column {label!r}: found values of type str", "Rename the column")
 
 
+LOGS = ["ewma_volatility", "range_variance", "volatility", "realised_volatility"]
+
+
+@pytest.mark.parametrize("label", LOGS)
+def test_columns_that_become_logarithms_are_not_negative(df, tidy, label):
+    for frame in (df.assign(**{label: -5.0}), with_cell(tidy, label, 70, -5.0)):
+        refused(frame, f"column {label!r}, series ", "found -5 in a column", "expected what has a logarithm")
+    refused(df[[*KEYS, "volume"]].assign(**{label: -5.0}), f"column {label!r}", "what has a logarithm")
+
+
+def test_a_second_adjusted_close_becomes_a_logarithm_too(df):
+    vendors = df.assign(**{"Adj Close": df["close"]})
+    refused(vendors.assign(adjusted_close=0.0), "column 'adjusted_close'", "expected what has a logarithm")
+    refused(vendors.assign(adjusted_close="x"), "column 'adjusted_close': found values of type str")
+
+
+@pytest.mark.parametrize("label", ["ewma_volatility", "return_score"])
+def test_columns_of_all_rows_before_that_are_others_are_told(df, tidy, label):
+    (note,) = pipeline().report(df.assign(**{label: 50.0}))
+    assert note.startswith(f"column {label!r}, series 'A', first at")
+    assert note.endswith("Kept as it is.")
+    assert pipeline().report(tidy[35:60]) == ()  # made of other rows before, and so a little different
+
+
 def test_columns_made_with_other_settings(tidy):
     with pytest.raises(DataError, match=r"2 problems(.|\n)*pass the settings"):
         pipeline(volatility="parkinson").tidy(tidy)
@@ -342,6 +367,128 @@ def test_unknown_columns_are_passed_on_and_told(df):
     )
     back = made.inverse_transform(made.transform(other))
     pd.testing.assert_frame_equal(back[["mood", "PE ratio"]], other[["mood", "PE ratio"]])
+
+
+# --- columns that are as good as others ---
+
+TWINS = {"close": "last", "volume": "vol", "Adj Close": "adjclose", "split": "splits"}
+
+
+@pytest.fixture
+def twins(df) -> pd.DataFrame:
+    columns = {"Adj Close": 0.9 * df["close"], "split": 0.0}
+    wide = df.assign(**columns)
+    return wide.assign(**{twin: 1.5 * wide[label] for label, twin in TWINS.items()})
+
+
+def test_a_column_alone_comes_back_as_among_all(twins):
+    made = pipeline().fit(twins)
+    seen = made.transform(twins)
+    back = made.inverse_transform(seen)
+    tidy = made.tidy(twins)
+    read = StockPipeline.from_json(json.loads(json.dumps(made.to_json())))
+    for label in seen.columns.difference(KEYS):
+        np.testing.assert_allclose(back[label], tidy[label].clip(lower=made.floors_.get(label)), rtol=1e-12)
+        for own in (made, read):
+            np.testing.assert_array_equal(own.inverse_transform(seen[[label]])[label], back[label])
+
+
+@pytest.mark.filterwarnings("ignore:values of nearly 0 taken for their floor")
+def test_a_part_that_lacks_is_no_other_column(twins):
+    made = pipeline().fit(twins)
+    for label, twin in TWINS.items():
+        rest = made.transform(twins.drop(columns=label))
+        np.testing.assert_array_equal(rest[twin], twins[twin])
+        assert made.bounds_of(label) == (0, np.inf)
+        assert made.bounds_of(twin) == (-np.inf, np.inf)
+
+
+def test_twins_are_told(twins):
+    assert pipeline().fit(twins).notes_ == (
+        "'last' is left alone: 'close' is the close",
+        "'vol' is left alone: 'volume' is the volume",
+        "'adjclose' is left alone: 'Adj Close' is the adjusted close",
+        "'splits' is left alone: 'split' is the split",
+    )
+
+
+def test_fit_forgets_what_was_what(df):
+    made = pipeline().fit(df).fit(df.rename(columns={"close": "Last"}))
+    assert made.parts_["close"] == "Last"
+
+
+# --- the scale of a made adjusted close ---
+
+
+@pytest.fixture
+def events(df) -> pd.DataFrame:
+    """A split of A in its 21st row, dividends of B."""
+    out = df.assign(split=0.0, dividend=0.0)
+    out.loc[20, "split"] = 4.0
+    out.loc[20:59, BAR] /= 4
+    out.loc[[75, 95], "dividend"] = 1.5
+    return out
+
+
+def last_days(df: pd.DataFrame, first: int, stop: int = 60) -> pd.DataFrame:
+    days = df["day"].unique()
+    return df[df["day"].isin(days[first:stop])]
+
+
+@pytest.mark.parametrize("first", [0, 5, 19, 20, 21, 40, 49])
+def test_recent_rows_are_on_the_scale_of_the_training_rows(events, first):
+    made = pipeline().fit(last_days(events, 0, 50))
+    read = StockPipeline.from_json(json.loads(json.dumps(made.to_json())))
+    whole = pipeline().tidy(events)
+    for own in (made, read):
+        for stop in (50, 60):
+            found, expected = own.tidy(last_days(events, first, stop)), last_days(whole, first, stop)
+            np.testing.assert_allclose(found["adjusted_close"], expected["adjusted_close"], rtol=1e-12)
+    np.testing.assert_array_equal(made.tidy(events)["adjusted_close"], whole["adjusted_close"])
+
+
+def test_the_scale_holds_over_holes_zones_and_longer_histories(events):
+    events.loc[[20, 49, 30], BAR] = np.nan
+    whole = pipeline().tidy(events)
+    zoned = events.assign(day=events["day"].dt.tz_localize("America/New_York"))
+    for frame in (events, zoned):
+        made = pipeline().fit(last_days(frame, 0, 50))
+        for first in (20, 30, 48):
+            found = made.tidy(last_days(frame, first))
+            expected = last_days(whole, first)["adjusted_close"]
+            np.testing.assert_allclose(found["adjusted_close"], expected, rtol=1e-12)
+    late = pipeline().fit(last_days(events, 10, 50))
+    found = late.tidy(events)
+    np.testing.assert_allclose(
+        last_days(found, 10, 50)["adjusted_close"], late.tidy(last_days(events, 10, 50))["adjusted_close"]
+    )
+
+
+def test_rows_that_no_training_row_anchors_are_refused(events):
+    made = pipeline().fit(last_days(events, 0, 50))
+    with pytest.raises(
+        DataError, match=r"2 problems(.|\n)*series 'A', first at 2024-03-11(.|\n)*row of 2024-03-08"
+    ) as caught:
+        made.tidy(last_days(events, 50))
+    assert "or an adjusted close" in str(caught.value)
+    whole = pipeline().tidy(events)
+    pd.testing.assert_frame_equal(made.tidy(last_days(whole, 50)), last_days(whole, 50).reset_index(drop=True))
+    new = last_days(events, 50).assign(name="C" + events["name"])
+    assert made.tidy(new)["adjusted_close"].iloc[0] == new["close"].iloc[0]  # a series of its own
+    plain = pipeline().fit(last_days(events, 0, 50).drop(columns=["split", "dividend"]))
+    assert plain.factors_ == {}
+    assert len(plain.tidy(last_days(events, 50).drop(columns=["split", "dividend"]))) == 20
+    known = last_days(events, 50)[KEYS].assign(promised=1.0)
+    pd.testing.assert_frame_equal(made.tidy(known), known.reset_index(drop=True))
+
+
+def test_later_rows_do_not_move_the_scale(events):
+    made = pipeline().fit(last_days(events, 0, 50))
+    before = made.transform(last_days(events, 30))
+    late = before["day"] > events["day"][49]
+    other = events.copy()
+    other.loc[other["day"] > events["day"][49], BAR] *= 3
+    pd.testing.assert_frame_equal(made.transform(last_days(other, 30))[~late], before[~late], check_exact=True)
 
 
 # --- there and back ---
@@ -519,7 +666,7 @@ WRONG = {
     "volatility": ("volatile", ["parkinson"], None),
     "window": (1, 0, -3, 2.5, True, "22", None, np.nan),
     "faults": ("drop", None, ["nan"]),
-    "exchange": (5, True, ["XNYS"]),
+    "exchange": (5, True, ["XNYS"], "FOO", "", "nyse"),
     "columns": ({"price": "close"}, {"close": "x", "open": "x"}, {"close": ["x"]}, ["close"], {1: "close"}, "close"),
 }
 
@@ -529,6 +676,13 @@ def test_settings_that_are_none(df, name, value):
     for call in (lambda made: made.fit(df), lambda made: made.tidy(df), lambda made: made.report(df)):
         with pytest.raises(SettingsError, match=f"{name}="):
             call(pipeline(**{name: value}))
+
+
+def test_an_exchange_needs_the_extra(df, monkeypatch):
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)
+    with pytest.raises(MissingExtraError, match=r"hourglass_ts\[calendars\]"):
+        pipeline(exchange="XNYS").tidy(df)
+    assert len(pipeline().tidy(df)) == 120
 
 
 def test_all_wrong_settings_come_at_once(df):

@@ -10,6 +10,7 @@ import pandas as pd
 from hourglass_ts.frames.market import volatility
 
 BAR = ("open", "high", "low", "close")
+EVENTS = ("split", "dividend")
 DECAY = 0.94
 UNITS = {
     "return": "%",
@@ -89,6 +90,11 @@ def forward_adjusted(frame: pd.DataFrame, parts: Mapping[str, Hashable], owner: 
         >>> forward_adjusted(frame, parts, pd.Series([0, 0, 0])).tolist()
         [100.0, 102.0, 102.0]
     """
+    return frame[parts["close"]] * forward_factors(frame, parts, owner)
+
+
+def forward_factors(frame: pd.DataFrame, parts: Mapping[str, Hashable], owner: pd.Series) -> pd.Series:
+    """Give what the close is multiplied by in `forward_adjusted`: 1 up to the first close, then changed by events."""
     close, nothing = frame[parts["close"]], pd.Series(0.0, frame.index)
     split = frame[parts["split"]].astype("float64").fillna(0) if "split" in parts else nothing
     dividend = frame[parts["dividend"]].astype("float64").fillna(0) if "dividend" in parts else nothing
@@ -98,7 +104,7 @@ def forward_adjusted(frame: pd.DataFrame, parts: Mapping[str, Hashable], owner: 
     shares = split.replace(0, 1).groupby(waiting).cumprod()
     paid = (shares * dividend).groupby(waiting).cumsum()
     factor = (shares + paid / close).where(seen.notna()).fillna(1.0)
-    return close * factor.groupby(owner).cumprod()
+    return factor.groupby(owner).cumprod()
 
 
 def last_seen(values: pd.Series, owner: pd.Series) -> pd.Series:

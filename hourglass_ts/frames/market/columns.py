@@ -30,8 +30,9 @@ PARTS = {
 }
 PRICES = ("open", "high", "low", "close", "adjusted_close")
 TOLERANCE = 5e-4  # relative: vendors round the parts of a bar apart from one another
-SPLITS = np.array([2, 3, 4, 5, 7, 10, 15, 20, 50, 1.5])
+SPLITS = np.array([2, 3, 4, 5, 7, 10, 15, 20, 50, 100, 1000, 1.5])  # 100 is pence for pounds, too
 LIKE_SPLIT, IS_SPLIT = 0.1, 0.2  # relative distance: of a fall from a usual ratio; of two prices' changes
+JUMP = 3.0  # either way: no price of a day
 LARGE_SPLIT = 1.5  # the close of its day shows whether prices are adjusted for it
 SHOWN = 3
 CORRECT = 'Correct them, or pass StockPipeline(faults="nan").'
@@ -55,6 +56,21 @@ def find_parts(labels: Iterable[Hashable], given: Mapping[str, Hashable] | None)
             if part not in {**found, **(given or {})} and plain in names and label not in found.values():
                 found[part] = label
     return found
+
+
+def twin_notes(labels: Iterable[Hashable], parts: Mapping[str, Hashable]) -> dict[Hashable, str]:
+    """Give a note on each label that would fit a part which another column is.
+
+    Example:
+        >>> twin_notes(["last", "mood"], {"close": "close"})
+        {'last': "'last' is left alone: 'close' is the close"}
+    """
+    fits = {label: part for label in labels for part in find_parts([label], None)}
+    return {
+        label: f"{label!r} is left alone: {parts[part]!r} is the {part.replace('_', ' ')}"
+        for label, part in fits.items()
+        if part in parts
+    }
 
 
 def number_problems(frame: pd.DataFrame, parts: Mapping[str, Hashable]) -> Iterator[Problem]:
@@ -86,7 +102,8 @@ def impossible(frame: pd.DataFrame, parts: Mapping[str, Hashable]) -> Iterator[F
         wrong |= values > LARGEST
         if low is not None and high is not None:
             if part == "high":
-                wrong, expected = wrong | (values < low), f"{expected}, not below {parts['low']!r}"
+                wrong |= values < low
+                expected += f", and not {label!r} below {parts['low']!r}: either may be wrong"
             elif part in ("open", "close"):
                 outside = (values > high * (1 + TOLERANCE)) | (values < low * (1 - TOLERANCE))
                 wrong |= outside & (low <= high)
@@ -204,7 +221,7 @@ def split_notes(
         ratio = split.where(split >= 1, 1 / split)
     else:
         like = (np.abs(ratio.to_numpy()[:, None] / SPLITS - 1) < LIKE_SPLIT).any(axis=1)
-        rows, text = pd.Series(like, index=ratio.index), "a jump of the price, or a split that nobody adjusted"
+        rows, text = (ratio > JUMP) | like, "a jump of the price, or a split that nobody adjusted"
     titles = [f"{name}: " if name else "" for name in names]
     yield from _few(
         [

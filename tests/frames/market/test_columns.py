@@ -14,6 +14,7 @@ from hourglass_ts.frames.market.columns import (
     span_notes,
     split_notes,
     split_problems,
+    twin_notes,
     without_bars,
 )
 
@@ -48,6 +49,14 @@ def test_the_first_of_two_counts():
     assert find_parts(["Close", "last"], None) == {"close": "Close"}
 
 
+def test_twins_of_what_is_there_are_told():
+    parts = {"close": "Schluss", "adjusted_close": "Adj Close"}
+    assert twin_notes(["close", "adjclose", "vol", "mood", 3], parts) == {
+        "close": "'close' is left alone: 'Schluss' is the close",
+        "adjclose": "'adjclose' is left alone: 'Adj Close' is the adjusted close",
+    }
+
+
 def notes(give, frame: pd.DataFrame, *names: str) -> list[str]:
     """The notes on a frame with a column `of`, the number of each row's series."""
     parts = {part: part for part in PARTS if part in frame}
@@ -65,6 +74,9 @@ SEEN = "a split, seen in the adjusted close, on 2024-01-"
         ({"close": [9.0, 4.4, 4.5]}, [f"{JUMP}02 (2.05 for 1)"]),
         ({"close": [9.0, np.nan, 4.5]}, [f"{JUMP}03 (2 for 1)"]),
         ({"close": [1.0, 10.0, 9.9]}, [f"{JUMP}02 (10 for 1)"]),
+        ({"close": [9.0, 910.0, 900.0]}, [f"{JUMP}02 (101 for 1)"]),
+        ({"close": [9000.0, 9.1, 9.0]}, [f"{JUMP}02 (989 for 1)"]),
+        ({"close": [9.0, 270.0, 270.0]}, [f"{JUMP}02 (30 for 1)"]),
         ({"close": [9.0, 7.0, 7.5]}, []),
         ({"close": [9.0, 4.5, 4.5], "split": [0, 2, 0]}, []),
         ({"close": [9.0, 4.5, 4.5], "adjusted_close": [3.0, 3.0, 3.0]}, [f"{SEEN}02 (2 for 1)"]),
@@ -72,7 +84,20 @@ SEEN = "a split, seen in the adjusted close, on 2024-01-"
         ({"close": [9.0, 9.0, 9.0], "adjusted_close": [2.9, 3.0, 3.0]}, []),
         ({"adjusted_close": [9.0, 4.5, 4.5]}, []),
     ],
-    ids=["jump", "over a hole", "up", "no ratio of splits", "told", "seen", "no split", "dividend", "no close"],
+    ids=[
+        "jump",
+        "over a hole",
+        "up",
+        "pence",
+        "thousands",
+        "any",
+        "no ratio of splits",
+        "told",
+        "seen",
+        "no split",
+        "dividend",
+        "no close",
+    ],
 )
 def test_splits_are_told(columns, expected):
     assert notes(split_notes, pd.DataFrame({**columns, "of": 0}), "") == expected
