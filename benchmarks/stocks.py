@@ -86,7 +86,7 @@ def main() -> None:
     report.write(given.json)
     if given.page:
         newest = {name: variances[name] for name in (EWMA, HAR)} | {f"{OURS}, first seed": ours[0]}
-        story = tell(results[0], direction, volatility_sentence(volatile, contests))
+        story = tell(results[0], direction, volatility_sentence(volatile, contests), price_sentence(scores))
         first = [
             *volatility_sections(market, newest, volatile, contests, story),
             return_section(returns, direction),
@@ -158,11 +158,18 @@ def score_prices(report: Report, results: list[Backtest]) -> pd.DataFrame:
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
-def tell(result: Backtest, direction: Direction, volatility: str) -> Story:
+def price_sentence(scores: pd.DataFrame) -> str:
+    """Whose quantiles of prices are better, ours or the walk's."""
+    ours, walk = (scores.loc[model, "WQL, per mille"] for model in (OURS, WALK))
+    verdict = "better than" if ours < walk else "no better than"
+    return f"Quantiles of prices, {verdict} those of a walk of EWMA's width: loss {ours:.2f} against {walk:.2f} ‰."
+
+
+def tell(result: Backtest, direction: Direction, volatility: str, quantiles: str) -> Story:
     """The story of the price forecasts, under what can and what cannot be forecast."""
     story = result.story(title="Four stocks: what can be forecast", unit="$")
     prices = f"Prices, below the first sections, first seed: {story.headline}"
-    return replace(story, headline=direction.sentence, remarks=(volatility, prices, *story.remarks))
+    return replace(story, headline=direction.sentence, remarks=(volatility, quantiles, prices, *story.remarks))
 
 
 def price_sections(held: pd.DataFrame, scores: pd.DataFrame) -> list[Section]:
