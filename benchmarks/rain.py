@@ -13,13 +13,14 @@ from common import Report
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from story import OURS
 
 from hourglass_ts.forecast.conformal import ConformalForecaster
 from hourglass_ts.forecaster import HourGlassForecaster
 from hourglass_ts.metrics.comparison import block_bootstrap, optimal_block_length
 from hourglass_ts.metrics.probabilistic import crps_quantiles, pit_quantiles
 
-OURS, HORIZON, LAST_TRAINING = "HourGlass", 7, pd.Timestamp("2014-12-31")
+HORIZON, LAST_TRAINING = 7, pd.Timestamp("2014-12-31")
 AMOUNTS = tuple(np.round(np.arange(0.025, 1, 0.05), 3).tolist())  # even levels, so that their loss is the CRPS
 WET = 0.1  # mm, less than the gauge's first step of .25
 

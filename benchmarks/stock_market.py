@@ -14,7 +14,6 @@ from hourglass_ts.frames.stocks import StockPipeline
 NAMES = ("AAPL", "GOOG", "IBM", "MSFT")
 ROLES: dict[str, Any] = {"time": "date", "series": "symbol"}
 SHARE, CONTEXT, HORIZON = 0.7, 66, 5
-OURS = "HourGlass"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from common import Report
-from stock_market import HORIZON, NAMES, OURS, Market, fitted_forecasts
-from story import page_table
+from stock_market import HORIZON, NAMES, Market, fitted_forecasts
+from story import OURS, page_table
 
 from hourglass_ts.metrics.comparison import DieboldMariano, Interval, diebold_mariano
 from hourglass_ts.metrics.shares import share_interval

@@ -13,8 +13,8 @@ from common import Report
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from stock_market import NAMES, OURS, Market, fitted_forecasts
-from story import page_table
+from stock_market import NAMES, Market, fitted_forecasts
+from story import OURS, page_table
 
 from hourglass_ts.frames.market import volatility
 from hourglass_ts.metrics.comparison import block_bootstrap, diebold_mariano

@@ -27,7 +27,7 @@ from typing import Any
 import pandas as pd
 from common import Report, arguments
 from rich.progress import track
-from stock_market import CONTEXT, HORIZON, OURS, ROLES, Market
+from stock_market import CONTEXT, HORIZON, ROLES, Market
 from stock_returns import Direction, price_paths, return_section, score_direction, score_returns
 from stock_volatility import (
     EWMA,
@@ -40,7 +40,7 @@ from stock_volatility import (
     volatility_sections,
     volatility_sentence,
 )
-from story import check_page, made_section, markdown, page_table
+from story import CENTRAL, NETWORK, OURS, add_coverage, check_page, held_table, made_section, markdown, page_table
 
 from hourglass_ts.evaluate.backtest import backtest
 from hourglass_ts.evaluate.evidence import share_held
@@ -53,7 +53,6 @@ from hourglass_ts.report.parts import Section
 from hourglass_ts.report.story import Story
 
 FOLDS, LEVELS, WALK = 750, (0.025, 0.1, 0.5, 0.9, 0.975), "EWMA walk"
-NETWORK = {"d_model": 32, "d_ff": 64, "max_epochs": 6, "steps_per_epoch": 60}
 
 
 def main() -> None:
@@ -121,23 +120,16 @@ def intervals(market: Market, seed: int, settings: dict[str, Any], quick: bool) 
 
 def score_coverage(report: Report, results: list[Backtest]) -> pd.DataFrame:
     """How often intervals held, all leads and seeds together, and the seeds' range."""
-    rows = {}
+    found, seeds = {}, {}
     for model in (OURS, WALK):
-        for nominal, low, high in ((0.8, "q0.1", "q0.9"), (0.95, "q0.025", "q0.975")):
+        for nominal, low, high in CENTRAL:
             hits = [_hits(result.common[result.common["model"] == model], low, high) for result in results]
-            held = share_held(pd.concat(hits), HORIZON)
-            each = [own["inside"].mean() for own in hits]
+            label, each = f"{model}, {nominal:.0%}", [own["inside"].mean() for own in hits]
+            found[label] = share_held(pd.concat(hits), HORIZON)
+            seeds[label] = {"lowest seed": min(each), "highest seed": max(each)}
             if model == OURS:
-                for ending, value in (("", held.estimate), ("_low", held.low), ("_high", held.high)):
-                    report.add(f"coverage{100 * nominal:.0f}{ending}", round(float(value), 4))
-            rows[f"{model}, {nominal:.0%}"] = {
-                "held": held.estimate,
-                "low": held.low,
-                "high": held.high,
-                "lowest seed": min(each),
-                "highest seed": max(each),
-            }
-    return pd.DataFrame(rows).T.rename_axis("interval")
+                add_coverage(report, nominal, found[label])
+    return held_table(found).join(pd.DataFrame(seeds).T)
 
 
 def _hits(rows: pd.DataFrame, low: str, high: str) -> pd.DataFrame:

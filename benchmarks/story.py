@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
-from common import commit, machine, table
+from common import Report, commit, machine, table
 
 from hourglass_ts.forecaster import HourGlassForecaster
+from hourglass_ts.metrics.comparison import Interval
 from hourglass_ts.report import tables
 from hourglass_ts.report.parts import Section
+
+OURS = "HourGlass"
+NETWORK = {"d_model": 32, "d_ff": 64, "max_epochs": 6, "steps_per_epoch": 60}
+"""Smaller and trained shorter than by default, to save time."""
+CENTRAL = ((0.8, "q0.1", "q0.9"), (0.95, "q0.025", "q0.975"))
+"""Central intervals: nominal coverage, and the quantiles at their ends."""
 
 
 class Watched(HourGlassForecaster):
@@ -40,6 +48,18 @@ def page_table(frame: pd.DataFrame) -> tables.Table:
 
 def _number(value: float) -> str:
     return f"{value:.3f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def held_table(found: Mapping[str, Interval]) -> pd.DataFrame:
+    """How often intervals held, one row each."""
+    rows = {label: {"held": own.estimate, "low": own.low, "high": own.high} for label, own in found.items()}
+    return pd.DataFrame(rows).T.rename_axis("interval")
+
+
+def add_coverage(report: Report, nominal: float, held: Interval) -> None:
+    """Keep a coverage and the ends of its interval."""
+    for ending, value in (("", held.estimate), ("_low", held.low), ("_high", held.high)):
+        report.add(f"coverage{100 * nominal:.0f}{ending}", round(float(value), 4))
 
 
 def made_section(seeds: int) -> Section:

@@ -31,10 +31,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from common import Report, arguments
-from rain import HORIZON, LAST_TRAINING, OURS, WET, Rain, rain_sentence, score_rain
+from rain import HORIZON, LAST_TRAINING, WET, Rain, rain_sentence, score_rain
 from rich.progress import track
 from sklearn.linear_model import QuantileRegressor
-from story import Watched, check_page, made_section, markdown, page_table
+from story import (
+    CENTRAL,
+    NETWORK,
+    OURS,
+    Watched,
+    add_coverage,
+    check_page,
+    held_table,
+    made_section,
+    markdown,
+    page_table,
+)
 
 from hourglass_ts.errors import DataError
 from hourglass_ts.evaluate.backtest import NAIVE, RIDGE, SEASONAL_NAIVE, backtest
@@ -59,47 +70,50 @@ INTERVALS = (0.025, 0.1, 0.5, 0.9, 0.975)
 CLIMATOLOGY, MEDIANS, ZERO, PLAIN_RIDGE = "climatology", "climatology of medians", "always 0", "ridge, as it is"
 NAMES = {NAIVE: "persistence", SEASONAL_NAIVE: "last year", RIDGE: "ridge, same pipeline"}
 REFERENCES = (CLIMATOLOGY, MEDIANS, *NAMES.values(), PLAIN_RIDGE, ZERO)
-NETWORK = {"d_model": 32, "d_ff": 64, "max_epochs": 6, "steps_per_epoch": 60}
 SMALL_SHARE = 0.05
-JENA = {"T (degC)": "°C", "p (mbar)": "mbar", "rh (%)": "%", "wv (m/s)": "m/s"}
+JENA = ("T (degC)", "p (mbar)", "rh (%)", "wv (m/s)")
 JENA_DAYS, JENA_HORIZON = 60, 24
 
 
-class Medians:
-    """The median and three annual harmonics, by quantile regression on the training rows."""
+class ByDay:
+    """What forecasts days by their date alone: `_learn` from the training rows, then `_values` (n_days,) of any."""
 
     horizon = HORIZON
 
-    def fit(self, df: pd.DataFrame, *, time: Any, target: Any, **roles: Any) -> Medians:
+    def fit(self, df: pd.DataFrame, *, time: Any, target: Any, **roles: Any) -> ByDay:
         """Fit on a frame of days."""
         self.time, self.last = time, df[time].max()
-        self.model = QuantileRegressor(quantile=0.5, alpha=0.0).fit(self._inputs(df[time]), df[target])
+        self._learn(df[time], df[target])
         return self
 
     def forecast(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
         """Forecast the days after the frame's last one."""
         last = self.last if df is None else df[self.time].max()
         days = pd.Series(pd.date_range(last, periods=HORIZON + 1)[1:])
-        return pd.DataFrame({self.time: days, "forecast": self.model.predict(self._inputs(days))})
+        return pd.DataFrame({self.time: days, "forecast": self._values(days)})
+
+    def _learn(self, days: pd.Series, values: pd.Series) -> None:
+        """There is nothing to learn."""
+
+
+class Medians(ByDay):
+    """The median and three annual harmonics, by quantile regression."""
+
+    def _learn(self, days: pd.Series, values: pd.Series) -> None:
+        self.model = QuantileRegressor(quantile=0.5, alpha=0.0).fit(self._inputs(days), values)
+
+    def _values(self, days: pd.Series) -> np.ndarray:
+        return self.model.predict(self._inputs(days))
 
     def _inputs(self, days: pd.Series) -> np.ndarray:
         return waves(wall_seconds(pd.Index(days)), [CYCLES["year"]])[:, 1:]
 
 
-class Zero:
+class Zero(ByDay):
     """No rain, ever."""
 
-    horizon = HORIZON
-
-    def fit(self, df: pd.DataFrame, *, time: Any, **roles: Any) -> Zero:
-        """There is nothing to learn."""
-        self.time, self.last = time, df[time].max()
-        return self
-
-    def forecast(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Forecast 0 for the days after the frame's last one."""
-        last = self.last if df is None else df[self.time].max()
-        return pd.DataFrame({self.time: pd.date_range(last, periods=HORIZON + 1)[1:], "forecast": 0.0})
+    def _values(self, days: pd.Series) -> np.ndarray:
+        return np.zeros(len(days))
 
 
 def main() -> None:
@@ -237,7 +251,7 @@ def score_coverage(report: Report, results: dict[str, list[Backtest]]) -> pd.Dat
     """Central intervals of continuous variables, pooled and each, and rain's upper quantiles; all seeds together."""
     hits = {}
     for variable, runs in results.items():
-        for nominal, low, high in ((0.8, "q0.1", "q0.9"), (0.95, "q0.025", "q0.975")):
+        for nominal, low, high in CENTRAL:
             parts = []
             for run in runs:
                 own = run.common[run.common["model"] == OURS]
@@ -246,18 +260,16 @@ def score_coverage(report: Report, results: dict[str, list[Backtest]]) -> pd.Dat
                 parts.append(own[["fold"]].assign(inside=inside.astype(float)))
             hits[variable, nominal] = pd.concat(parts)
     rows = {}
-    for nominal in (0.8, 0.95):
+    for nominal, _, _ in CENTRAL:
         pooled = share_held(pd.concat([hits[variable, nominal] for variable in CONTINUOUS]), HORIZON)
-        for label, value in zip(("", "_low", "_high"), (pooled.estimate, pooled.low, pooled.high), strict=True):
-            report.add(f"coverage{100 * nominal:.0f}{label}", round(float(value), 4))
+        add_coverage(report, nominal, pooled)
         rows[f"all three, {nominal:.0%}"] = pooled
         rows |= {f"{variable}, {nominal:.0%}": share_held(hits[variable, nominal], HORIZON) for variable in CONTINUOUS}
     for nominal, upper in ((0.8, 0.9), (0.95, 0.975)):
         found = share_held(hits["precipitation", nominal], HORIZON)
         rows[f"precipitation, below its {upper:g} quantile"] = found
         report.add(f"rain_below_q{upper:g}", round(found.estimate, 4))
-    frame = {label: {"held": found.estimate, "low": found.low, "high": found.high} for label, found in rows.items()}
-    return pd.DataFrame(frame).T.rename_axis("interval")
+    return held_table(rows)
 
 
 # --- Jena ------------------------------------------------------------------------------------------------------------
@@ -276,13 +288,13 @@ def score_jena(report: Report, settings: dict[str, Any], quick: bool) -> pd.Data
         others = [name for name in JENA if name != variable]
         model = HourGlassForecaster(
             JENA_HORIZON,
-            pipeline=WeatherPipeline(resample="h", latitude=50.93, longitude=11.59, timezone=None),
+            pipeline=WeatherPipeline(resample="h", latitude=50.93, longitude=11.59),
             quantiles=(),
             **settings,
         )
         result = backtest(
             {OURS: model},
-            df[["date", *JENA, *(["wd (deg)"] if "wd (deg)" in df else [])]],
+            df[["date", *JENA, "wd (deg)"]],
             time="date",
             target=variable,
             past=others,
@@ -293,7 +305,7 @@ def score_jena(report: Report, settings: dict[str, Any], quick: bool) -> pd.Data
             progress=False,
         )
         mean = losses(result).mean()
-        rows[f"{variable}"] = dict(mean)
+        rows[variable] = dict(mean)
         for name, value in mean.items():
             report.add(f"mae:jena:{variable}:{name}", round(float(value), 4))
     return pd.DataFrame(rows).T.rename(columns={"last year": "yesterday"}).rename_axis("variable")

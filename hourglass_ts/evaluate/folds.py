@@ -79,7 +79,7 @@ class FoldPlan:
     def lay(self, times: pd.Index) -> list[Fold]:
         """The folds on the time axis `times`, in order. Raises a DataError where they do not fit."""
         self.check()
-        places = self._given(times) if isinstance(self.folds, Iterable) else self._counted(times)
+        places = self._given(times, self.folds) if isinstance(self.folds, Iterable) else self._counted(times)
         every = 0 if self.refit is False else int(self.refit)
         folds: list[Fold] = []
         for number, place in enumerate(places):
@@ -116,8 +116,8 @@ class FoldPlan:
             raise_problems(DataError, [Problem(found, expected, f"{hint}, or bring more history.")])
         return list(range(first, last + 1, stride))
 
-    def _given(self, times: pd.Index) -> list[int]:
-        origins = pd.Index([on_clock(origin, times) for origin in self.folds])  # type: ignore[union-attr]
+    def _given(self, times: pd.Index, folds: Iterable[Any]) -> list[int]:
+        origins = pd.Index([on_clock(origin, times) for origin in folds])
         problems: list[Problem] = []
         if len(origins) == 0:
             problems.append(Problem("no origins", "one or more", "Pass folds=8, or a list of times."))

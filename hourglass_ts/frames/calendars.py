@@ -74,7 +74,7 @@ class Calendar:
         offset = self.offset
         if offset is None:
             return 1 if self.kind == "integer" else 7 if self.freq == "24/7" else 5
-        if (step := _nanoseconds(offset)) is not None:
+        if (step := step_nanoseconds(offset)) is not None:
             for season in ("1D", "7D", "1h", "1min", "1s"):
                 span = pd.Timedelta(season).value
                 if 1 < (length := span // gcd(span, step)) <= _LONGEST_SEASON:
@@ -101,7 +101,7 @@ class Calendar:
             gap = times.to_numpy("int64") - anchors.to_numpy("int64")
             return gap // self.freq, gap % self.freq == 0
         times, anchors = _datetimes(self, times), _datetimes(self, anchors)
-        if (span := _nanoseconds(offset)) is not None:
+        if (span := step_nanoseconds(offset)) is not None:
             gap, step = times.asi8 - anchors.as_unit(times.unit).asi8, _in_unit(span, times)
             return gap // step, gap % step == 0
         (days, clock), (origin, start) = _split(times), _split(anchors)
@@ -127,7 +127,7 @@ class Calendar:
         if self.kind == "integer":
             return pd.Index(anchors.to_numpy("int64") + steps * int(self.freq))
         anchors = _datetimes(self, anchors)
-        if (span := _nanoseconds(offset)) is not None:
+        if (span := step_nanoseconds(offset)) is not None:
             return _from_absolute(anchors.asi8 + steps * _in_unit(span, anchors), anchors)
         origin, clock = _split(anchors)
         if len(origin) == 0:
@@ -147,7 +147,7 @@ class Calendar:
     @property
     def is_daily(self) -> bool:
         """Whether one step is a day, an open day, a session, or shorter: holidays do not fall between two steps."""
-        longer = self.offset is not None and _nanoseconds(self.offset) is None
+        longer = self.offset is not None and step_nanoseconds(self.offset) is None
         return self.kind != "integer" and not (longer and str(self.freq).lstrip("0123456789") not in ("D", "B", "C"))
 
     @property
@@ -314,7 +314,7 @@ def _offset(freq: str, weekmask: str | None, holidays: tuple[str, ...]) -> BaseO
     return pd.offsets.CustomBusinessDay(n=offset.n, weekmask=weekmask or "1111100", holidays=list(holidays))
 
 
-def _nanoseconds(offset: BaseOffset) -> int | None:
+def step_nanoseconds(offset: BaseOffset) -> int | None:
     """Give the length of a step in absolute time; None for days and longer, which keep the wall clock."""
     # `Day` is a fixed span in pandas 2 and a calendar day in pandas 3; here it is a calendar day always.
     if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hourglass_ts.errors import Problem, SettingsError, raise_problem
 from hourglass_ts.frames.atmosphere.times import localised
-from hourglass_ts.frames.calendars import Calendar
+from hourglass_ts.frames.calendars import Calendar, step_nanoseconds
 
 SAMPLES = 24  # of a day, for rows that are days or longer
 
@@ -102,6 +102,5 @@ class SolarElevationFeature:
 
 
 def _is_day_or_longer(calendar: Calendar) -> bool:
-    offset = calendar.offset
-    is_tick = isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day)
-    return not is_tick or pd.Timedelta(offset) >= pd.Timedelta(days=1)
+    step = step_nanoseconds(calendar.offset)
+    return step is None or pd.Timedelta(step) >= pd.Timedelta(days=1)

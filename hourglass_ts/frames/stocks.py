@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,17 @@ LOOSE = 0.5  # relative: how far these may be from the made ones before they are
 OF_WINDOWS = ("realised_volatility", "volume_score")
 
 
+class Reading(NamedTuple):
+    """A tidy frame, its columns of time and series, and what was found on the way."""
+
+    frame: pd.DataFrame
+    time: Hashable
+    series: list[Hashable]
+    notes: tuple[str, ...]
+
+
+# None: scikit-learn would rename and reindex the frames of `transform` where its output is set to pandas. Its class
+# keyword is unknown to mypy, which sees no scikit-learn.
 class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Prices, returns and volatility of stocks from daily bars: one row per series and session.
 
@@ -120,25 +131,24 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         Raises:
             DataError: with every problem of the frame. SettingsError: with every problem of the settings.
         """
-        return self._read(df)[0]
+        return self._read(df).frame
 
     def report(self, df: pd.DataFrame) -> tuple[str, ...]:
         """Say what a frame holds: unknown columns, splits, series that come, go and pause, bars that are taken out."""
-        return self._read(df)[1]
+        return self._read(df).notes
 
     def fit(self, df: pd.DataFrame, y: Any = None) -> StockPipeline:
         """Learn what a volatility of nothing is taken for: a thousandth of the training rows' median.
 
         Raises as `tidy`, and DataError for a frame without closing prices or without a column that `columns` names.
         """
-        tidy, notes = self._read(df, fitted=False)
+        tidy, time, series, notes = self._read(df, fitted=False)
         raise_problems(DataError, self._missing(tidy))
         volatile = [label for label in LOGARITHMS if label in tidy and label != "adjusted_close"]
         medians = {label: float(tidy[label].where(tidy[label] > 0).median()) for label in volatile}
         self.floors_: dict[Hashable, float] = {
             label: FLOOR * (1.0 if np.isnan(median) else median) for label, median in medians.items()
         }
-        _, time, series = in_columns(df, self.time, self.series)
         self.names_ = [label for label in tidy.columns if label not in (time, *series)]
         self.parts_ = find_parts(self.names_, self.columns)
         self.factors_ = factors_of(tidy, self.parts_, time, series)
@@ -238,7 +248,7 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         labels = list(labels)
         return {part: label for part, label in self.parts_.items() if label in labels}
 
-    def _read(self, df: pd.DataFrame, fitted: bool = True) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    def _read(self, df: pd.DataFrame, fitted: bool = True) -> Reading:
         """The tidy frame, and what was found on the way.  fitted: whether what was learnt, if anything, counts."""
         raise_problems(SettingsError, self._setting_problems())
         frame, time, series = in_columns(df, self.time, self.series)
@@ -261,7 +271,9 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         made = make_columns(frame, parts, owner, self.volatility, self.window)
         strange, differing = _strangers(frame, parts, made, time, owner, names)
         if fitted and "adjusted_close" in made and hasattr(self, "factors_"):
-            made["adjusted_close"], lost = rescaled(made["adjusted_close"], self.factors_, frame, parts, time, series)
+            made["adjusted_close"], lost = rescaled(
+                made["adjusted_close"], self.factors_, frame, parts, time, series, owner
+            )
             strange += lost
         raise_problems(DataError, strange)
         others = [label for label in frame.columns if label not in (*parts.values(), time, *series)]
@@ -281,7 +293,7 @@ class StockPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         given = df.attrs.get("units", {})
         units = {**UNITS, "adjusted_close": given.get(parts.get("close")), **given}
         frame.attrs["units"] = {label: unit for label, unit in units.items() if label in frame and unit is not None}
-        return frame, tuple(notes)
+        return Reading(frame, time, series, tuple(notes))
 
     def _missing(self, tidy: pd.DataFrame) -> list[Problem]:
         """What training rows lack."""

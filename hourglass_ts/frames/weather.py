@@ -28,6 +28,8 @@ FEATURE_HARMONICS = 2
 LEARNT = ("time", "series", "names", "cycles", "derived", "notes")
 
 
+# None: scikit-learn would rename and reindex the frames of `transform` where its output is set to pandas. Its class
+# keyword is unknown to mypy, which sees no scikit-learn.
 class WeatherPipeline(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Weather as stations write it → tidy variables → columns for a model, and forecasts back in the stations' units.
 

@@ -19,6 +19,7 @@ from pandas.tseries.frequencies import to_offset
 from hourglass_ts.errors import Problem
 from hourglass_ts.frames.atmosphere.times import Places, localised
 from hourglass_ts.frames.atmosphere.wind import mean_direction
+from hourglass_ts.frames.calendars import step_nanoseconds
 from hourglass_ts.frames.wording import show_span
 
 AGGREGATES = ("mean", "sum", "max", "min", "median", "first", "last", "direction")
@@ -46,8 +47,8 @@ def interval_days(rule: Any) -> int | None:
         return None
     if not isinstance(rule, str) or offset is None or offset.n < 1:
         return None
-    if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day):
-        return max(1, -(-pd.Timedelta(offset) // pd.Timedelta(days=1)))
+    if (step := step_nanoseconds(offset)) is not None:
+        return max(1, -(-pd.Timedelta(step) // pd.Timedelta(days=1)))
     return next((days for kind, days in _DAYS.items() if isinstance(offset, kind) and offset.n == 1), None)
 
 
@@ -59,9 +60,9 @@ def interval_ends(times: pd.DatetimeIndex, rule: str) -> pd.DatetimeIndex:
         [0, 1]
     """
     offset = to_offset(rule)
-    if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day):
+    if (nanoseconds := step_nanoseconds(offset)) is not None:
         origin = _ORIGIN if times.tz is None else _ORIGIN.tz_localize(times.tz)
-        step = pd.Timedelta(offset)
+        step = pd.Timedelta(nanoseconds)
         return (origin + -((origin - times) // step) * step).as_unit(times.unit)
     days, starts_day = times.tz_localize(None).normalize(), _starts_day(times)
     days = days.where(starts_day, days + pd.Timedelta(days=1))
@@ -149,8 +150,8 @@ def _lengths(times: pd.DatetimeIndex, rule: str) -> np.ndarray:
     """How long, in nanoseconds, the interval of each time is."""
     ends = interval_ends(times, rule)
     offset = to_offset(rule)
-    if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day):
-        return np.full(len(times), float(pd.Timedelta(offset).value))
+    if (step := step_nanoseconds(offset)) is not None:
+        return np.full(len(times), float(step))
     wall = ends.tz_localize(None)
     starts = pd.DatetimeIndex([day - offset for day in wall.unique()])[wall.unique().get_indexer(wall)]
     starts = starts if times.tz is None else localised(starts, times.tz)

@@ -58,12 +58,13 @@ def rescaled(
     parts: Mapping[str, Hashable],
     time: Hashable,
     series: list[Hashable],
+    owner: pd.Series,
 ) -> tuple[pd.Series, list[Problem]]:
     """The made adjusted close on the fitted scale, and the series of which no row can say what that is.
 
     The first row between the first and last fitted ones says it: what was made there of fitted rows alone.
     """
-    owner, days, ratio = owner_of(frame, series), _days(frame, time), adjusted / frame[parts["close"]]
+    days, ratio = _days(frame, time), adjusted / frame[parts["close"]]
     scale, problems = pd.Series(1.0, frame.index), []
     for number, ids in enumerate(ids_of(frame, series, owner)):
         own = days[(owner == number) & ratio.notna()]
