@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hourglass_ts.layers.upsampling import AttentionBasedUpSampling, LinearUpSampling, NaiveUpSampling
     from hourglass_ts.model._model import HourGlassModel
     from hourglass_ts.model._model_pkg import HourGlassModel_pkg
+    from hourglass_ts.model.losses import StudentTDistributionLoss
     from hourglass_ts.windows.dataset import FastTimeSeriesDataSet
 
     __version__: str
@@ -59,6 +60,7 @@ __all__ = [
     "SeasonalNaive",
     "ShiftRight",
     "StockPipeline",
+    "StudentTDistributionLoss",
     "WeatherPipeline",
     "__version__",
     "audit",
@@ -97,6 +99,7 @@ _MODULE_OF = {
     "SeasonalNaive": "hourglass_ts.forecast.baselines",
     "ShiftRight": "hourglass_ts.layers.shift",
     "StockPipeline": "hourglass_ts.frames.stocks",
+    "StudentTDistributionLoss": "hourglass_ts.model.losses",
     "WeatherPipeline": "hourglass_ts.frames.weather",
     "audit": "hourglass_ts.evaluate.leakage",
     "audit_dataset": "hourglass_ts.evaluate.leaks.datasets",

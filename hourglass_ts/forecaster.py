@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from hourglass_ts.errors import Problem
+from hourglass_ts.errors import Problem, SettingsError, raise_problems
 from hourglass_ts.evaluate.backtest import backtest
 from hourglass_ts.evaluate.explain import Explanation, explain
 from hourglass_ts.evaluate.leakage import audit
 from hourglass_ts.evaluate.leaks.result import AuditResult
 from hourglass_ts.evaluate.result import Backtest
 from hourglass_ts.forecast.checks import count_problems, quantile_names, quantile_problems
+from hourglass_ts.forecast.defaults import FitSettings, resolved
 from hourglass_ts.forecast.neural import TrainedHourGlass, recent_rows
-from hourglass_ts.forecast.piping import freq_of, pipeline_problems, tidied
+from hourglass_ts.forecast.piping import Piped, Straight, freq_of, pipeline_problems, tidied
 from hourglass_ts.forecast.plan import WindowPlan
 from hourglass_ts.forecast.protocol import PanelForecaster
 from hourglass_ts.forecast.rolling import new_copy
 from hourglass_ts.forecast.storage import load_model, save_model
-from hourglass_ts.forecast.training import TrainingSettings, accelerator_problems
+from hourglass_ts.forecast.training import Clock, TrainingSettings, accelerator_problems
+from hourglass_ts.forecast.warm_start import warm_start_problems
 from hourglass_ts.frames.features import TimeFeature, holiday_features
 from hourglass_ts.frames.origins import View, seen_from
 from hourglass_ts.frames.roles import Roles
@@ -41,22 +43,28 @@ class HourGlassForecaster(PanelForecaster):
     """Forecast pandas series: a ridge floor, and a causal HourGlass transformer for what a line cannot learn.
 
     Args:
-        horizon: steps to forecast.  context: steps of history to look at; None chooses by season and length.
+        horizon: steps to forecast.
+        context: steps of history to look at; None takes 8 seasons (8 days of hours, 8 weeks of days) or 2 horizons,
+            whichever is longer, at most 512 and a quarter of a typical series.
         freq: pandas alias, offset or integer step, or an exchange ("XNYS") for its sessions; a dict for one per series;
             None infers it.
-        shortening_factors: how strongly each level of the hourglass shortens; [1] does not.
+        shortening_factors: how strongly each level of the hourglass shortens; [1] does not. None takes [2, 2], but [2]
+            where the context has 4 tokens or less, and [1] where it has 2.
         quantiles: levels of the `q…` columns; () for the point forecast alone. `forecast` is floor + share × residual;
             `q0.5` is the median, which differs where errors are skewed.
-        max_epochs: at most; training stops early on a validation tail of every series.  time_budget: seconds, or None.
+        max_epochs: at most, None takes 20; training stops early on a validation tail of every series.
+        time_budget: seconds for the whole of `fit`, floor included, or None. The learning rate ends its cycle in time.
         seed: same seed, same data, same forecast.  accelerator: Lightning's.  progress: show a bar.
         fill: how holes are filled and then counted as observed: "last", "seasonal" or a number; None leaves them holes.
         transform: "log" or "box-cox" for positive series that change by rates, "log1p", "yeo-johnson" for any values.
         scaler: what each series' training rows are scaled by: "standard", "robust" (median, quartiles), or None.
         normalise: what each window is measured in: "last", "prefix", "robust" or "series"; see `HourGlassModel`.
         floor: False leaves the network alone.
-        patch, d_model, n_heads, d_ff, dropout: the network's sizes; patch None makes a dozen tokens of a short context.
+        patch, d_model, n_heads, d_ff, dropout: the network's sizes; patch None makes a dozen tokens of a short context,
+            tokens of 16 steps of a long one.
         learning_rate: the highest of one cycle, of Adam.  patience: epochs without improvement before stopping.
-        steps_per_epoch: batches of 256 windows, drawn at random.
+        steps_per_epoch: batches of 256 windows drawn at random, of fewer where covariates are very many; None takes 50,
+            down to 10 where an epoch would draw a window more than 16 times.
         pipeline: an object with the methods of `frames.pipelines.Pipeline`: fitted with the model, on its rows alone,
             and undone in its forecasts; its columns of the time are known ahead.
         holidays: known columns without a frame: a country ("US", "DE-BY"), an exchange ("XNYS"), or dates.
@@ -67,17 +75,20 @@ class HourGlassForecaster(PanelForecaster):
         >>> list(model.forecast())
         ['day', 'forecast', 'q0.1', 'q0.5', 'q0.9']
 
-    Fitted attributes: `share_` the network's share of the forecast; `notes_` what the data checks dropped or laid in.
+    Fitted attributes: `share_` the network's share of the forecast; `settings_` what was chosen, and `describe()`s it;
+    `curve_` seconds, validation loss and share epoch by epoch; `notes_` what the data checks dropped or laid in.
     """
+
+    takes_new_series: ClassVar[bool] = True
 
     def __init__(
         self,
         horizon: int,
         context: int | None = None,
         freq: Any = None,
-        shortening_factors: Sequence[int] = (2, 2),
+        shortening_factors: Sequence[int] | None = None,
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
-        max_epochs: int = 20,
+        max_epochs: int | None = None,
         time_budget: float | None = None,
         seed: int = 0,
         accelerator: str = "auto",
@@ -95,7 +106,7 @@ class HourGlassForecaster(PanelForecaster):
         dropout: float = 0.0,
         learning_rate: float = 2e-3,
         patience: int = 8,
-        steps_per_epoch: int = 50,
+        steps_per_epoch: int | None = None,
         holidays: Any = None,
         pipeline: Any = None,
     ) -> None:
@@ -124,6 +135,44 @@ class HourGlassForecaster(PanelForecaster):
         self.steps_per_epoch = steps_per_epoch
         self.holidays = holidays
         self.pipeline = pipeline
+
+    def fit(
+        self,
+        df: pd.DataFrame,
+        *,
+        time: Hashable = None,
+        target: Any = None,
+        series: Any = None,
+        known: Any = (),
+        past: Any = (),
+        static: Any = (),
+        warm_start: bool = False,
+    ) -> HourGlassForecaster:
+        """Fit on a frame.
+
+        Args:
+            df: one row per series and time (long), or one column per series (wide). Any order; gaps and NaN allowed.
+            time: the column with dates or integers; None takes the index.
+            target: the column to forecast; a list for several, and then forecasts have a `target` column; None takes
+                every numeric column without a role (a wide frame).
+            series: the column, or columns, that tell series apart; None for one series.
+            known: a column, or a list of those, known beforehand; `forecast(known=...)` needs their future rows.
+            past: columns known up to now alone.
+            static: columns that never change in a series.
+            warm_start: go on from the weights of the last fit, and with what it knows of covariates, on other rows and
+                series. The floor, each series' scale and the network's share are fitted anew. Without a fit, a first.
+
+        Raises:
+            DataError: with every problem of the frame. SettingsError: with every problem of the settings, or with all
+                that a fit must have in common with the one it goes on from.
+        """
+        clock = Clock(self.time_budget)
+        piping, panel = self._training_panel(df, time, target, series, known, past, static)
+        earlier = self.trained_ if warm_start and hasattr(self, "trained_") else None
+        if earlier is not None:
+            raise_problems(SettingsError, self._warm_start_problems(earlier, piping, panel))
+        self._fit_panel(panel, clock, earlier)
+        return self._fitted(piping, panel)
 
     def backtest(
         self, df: pd.DataFrame, *, folds: int | Sequence[Any] = 8, time: Any = None, target: Any = None, **options: Any
@@ -178,6 +227,19 @@ class HourGlassForecaster(PanelForecaster):
         self._check_fitted()
         return self.trained_.share
 
+    @property
+    def settings_(self) -> FitSettings:
+        """What was given or chosen from the data; `describe()` says it in words."""
+        self._check_fitted()
+        return self.trained_.settings
+
+    @property
+    def curve_(self) -> pd.DataFrame:
+        """The learning curve: for every validation its epoch and step, seconds and CPU seconds since `fit` began, the
+        validation loss, and the network's share; epoch 0 is what a warm start begins with."""
+        self._check_fitted()
+        return self.trained_.curve
+
     def save(self, directory: str | Path) -> None:
         """Write the fitted model into a new or replaced directory: safetensors, JSON and checksums; no pickle."""
         self._check_fitted()
@@ -198,8 +260,9 @@ class HourGlassForecaster(PanelForecaster):
         return model
 
     def _setting_problems(self) -> list[Problem]:
-        counts = {name: getattr(self, name) for name in ("horizon", "max_epochs", "patience", "steps_per_epoch")}
-        counts |= {name: getattr(self, name) for name in ("context", "patch") if getattr(self, name) is not None}
+        chosen = ("context", "patch", "max_epochs", "steps_per_epoch")
+        counts = {name: getattr(self, name) for name in ("horizon", "patience")}
+        counts |= {name: getattr(self, name) for name in chosen if getattr(self, name) is not None}
         return [
             *count_problems(**counts),
             *_patch_problems(self.patch, self.context),
@@ -225,13 +288,16 @@ class HourGlassForecaster(PanelForecaster):
     def _prepare(self, panel: Panel) -> Panel:
         return lay_placeholders(fill_panel(panel, self.fill))
 
-    def _fit_panel(self, panel: Panel) -> None:
+    def _fit_panel(self, panel: Panel, clock: Clock | None = None, earlier: TrainedHourGlass | None = None) -> None:
         check_transform(panel, self.transform)
-        plan = WindowPlan.of(panel, self.horizon, self.context)
-        names = ("shortening_factors", "normalise", "floor", "d_model", "n_heads", "d_ff", "dropout", "learning_rate")
+        context, patch, factors = self.context, self.patch, self.shortening_factors
+        if earlier is not None:
+            own = earlier.model.network.config
+            context, patch, factors = own.context, own.patch, own.shortening_factors
+        plan = WindowPlan.of(panel, self.horizon, context)
+        names = ("normalise", "floor", "d_model", "n_heads", "d_ff", "dropout", "learning_rate")
         network = {name: getattr(self, name) for name in names}
-        network["shortening_factors"] = [int(factor) for factor in self.shortening_factors]
-        network["patch"] = self.patch
+        network["patch"], network["shortening_factors"] = resolved(plan.context, patch, factors)
         self.trained_ = TrainedHourGlass.fit(
             panel,
             plan,
@@ -243,12 +309,27 @@ class HourGlassForecaster(PanelForecaster):
                 max_epochs=self.max_epochs,
                 steps_per_epoch=self.steps_per_epoch,
                 patience=self.patience,
-                time_budget=self.time_budget,
                 accelerator=self.accelerator,
                 seed=self.seed,
                 progress=self.progress,
             ),
+            clock=clock or Clock(self.time_budget),
+            earlier=earlier,
         )
+
+    def _warm_start_problems(self, earlier: TrainedHourGlass, piping: Straight | Piped, panel: Panel) -> list[Problem]:
+        """What of settings and data differs from the fit that is to be gone on from."""
+        sizes = ("horizon", "context", "patch", "shortening_factors", "d_model", "n_heads", "d_ff")
+        settings = {name: getattr(self, name) for name in (*sizes, "transform", "scaler", "normalise", "floor")}
+        settings["quantiles"] = [float(level) for level in self.quantiles]
+        problems = warm_start_problems(earlier, self.history_, panel, settings)
+        kinds = [type(getattr(part, "pipeline", None)) for part in (piping, self.piping_)]
+        if kinds[0] is not kinds[1]:
+            found, expected = (f"pipeline of class {kind.__name__}" for kind in kinds)
+            problems.append(
+                Problem(found, f"{expected}, as in the fit to go on from", "Pass it, or fit without warm_start.")
+            )
+        return problems
 
     def _history(self, panel: Panel) -> Panel:
         """The rows that a forecast can reach; those alone are kept and saved."""
@@ -263,12 +344,19 @@ class HourGlassForecaster(PanelForecaster):
     def _forecast_views(
         self, views: Sequence[View], futures: Sequence[pd.DataFrame], codes: np.ndarray, *, own_known: bool
     ) -> Iterator[dict[str, np.ndarray]]:
-        """All at once, but for views that need other rows than the panel's own."""
-        inside = [own_known and view.is_whole and view.goes_on(self.horizon_) for view in views]
-        together = iter(self._forecast_within([view for view, easy in zip(views, inside, strict=True) if easy], codes))
-        for view, future, easy in zip(views, futures, inside, strict=True):
-            alone = super()._forecast_views([view], [future], codes, own_known=own_known)
-            yield next(together if easy else alone)
+        """All at once, but for units that were not fitted and for views that need other rows than the panel's own."""
+        inside = [
+            (codes[view.units] >= 0) & (own_known and view.is_whole and view.goes_on(self.horizon_)) for view in views
+        ]
+        easy = [_units_of(view, own) for view, own in zip(views, inside, strict=True) if own.any()]
+        together = iter(self._forecast_within(easy, codes))
+        for view, future, own in zip(views, futures, inside, strict=True):
+            parts = [next(together)] if own.any() else []
+            if not own.all():
+                others = _rows_of(future, np.flatnonzero(~own))
+                parts += super()._forecast_views([_units_of(view, ~own)], [others], codes, own_known=own_known)
+            place = np.concatenate([np.flatnonzero(own), np.flatnonzero(~own)]).argsort()
+            yield {name: np.concatenate([part[name] for part in parts])[place] for name in parts[0]}
 
     def _forecast_within(self, views: Sequence[View], codes: np.ndarray) -> list[dict[str, np.ndarray]]:
         if not views:
@@ -279,6 +367,17 @@ class HourGlassForecaster(PanelForecaster):
         columns = self.trained_.forecast_within(panel, codes, unit, row)
         parts = np.split(np.arange(len(unit)), np.cumsum([len(view.units) for view in views])[:-1])
         return [{name: column[part] for name, column in columns.items()} for part in parts]
+
+
+def _units_of(view: View, own: np.ndarray) -> View:
+    """Some units of a view. own: (n,) bool."""
+    return replace(view, units=view.units[own], starts=view.starts[own], ends=view.ends[own])
+
+
+def _rows_of(future: pd.DataFrame, units: np.ndarray) -> pd.DataFrame:
+    """The rows of some units, numbered anew in their order."""
+    place = pd.Index(units).get_indexer(future[UNIT])
+    return future.assign(**{UNIT: place})[place >= 0].reset_index(drop=True)
 
 
 def _fill_range_problems(fill: Any, transform: Any) -> list[Problem]:
@@ -303,6 +402,8 @@ def _patch_problems(patch: Any, context: Any) -> list[Problem]:
 
 
 def _factor_problems(factors: Any) -> list[Problem]:
+    if factors is None:
+        return []
     listed = list(factors) if isinstance(factors, (list, tuple)) else []
     if listed and not size_problems(**{str(place): factor for place, factor in enumerate(listed)}):
         return []

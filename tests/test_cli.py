@@ -7,7 +7,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,7 @@ def calls(monkeypatch):
 
     class FakeForecaster:
         share_, notes_ = 0.25, ("1 missing step laid in, first 2024-01-03",)
+        settings_ = SimpleNamespace(words=("context 7: 1 week of days", "patch 1: 9 tokens"))
 
         def __init__(self, **settings):
             calls["settings"] = settings
@@ -103,6 +104,7 @@ def test_stdout_is_the_forecast_alone(run, calls, history):
     assert "progress" in err
     assert "Read 40 rows. Forecast 3: 1 series, 2024-02-10 to 2024-02-12." in err
     assert "The network's share of the forecast is 0.25" in err
+    assert "Chosen: context 7: 1 week of days; patch 1: 9 tokens." in err
     assert "1 missing step laid in" in err
 
 

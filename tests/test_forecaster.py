@@ -861,9 +861,9 @@ def test_faulty_data_gives_one_error_that_says_what_to_do(name: str) -> None:
 
 
 FORECAST_FAULTS: dict[str, tuple[Any, list[str]]] = {
-    "unknown series": (
+    "a new series without known rows": (
         lambda m: m.forecast(shops().replace("west", "south"), known=known_rows()),
-        ["'shop'", "'south'", "not fitted on", "Fit again"],
+        ["'price'", "'event'", "3 of 9", "'south'"],
     ),
     "no known rows": (lambda m: m.forecast(), ["'price', 'event'", "Pass `known`"]),
     "known without a column": (lambda m: m.forecast(known=known_rows().drop(columns="event")), ["'event'", "known"]),

@@ -152,7 +152,7 @@ def test_what_is_refused_before_training(
 
 
 def test_audit_on_the_command_line(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hourglass_ts.forecast.neural.BATCH_SIZE", 8)  # every fit has 50 steps
+    monkeypatch.setattr("hourglass_ts.forecast.defaults.MOST_WINDOWS", 8)  # every fit has 50 steps
     code, out, err = run("audit", "--past", "promo", "--cutoff", "2024-05-01")
     assert code == 0, err
     assert "no leak found" in out

@@ -268,6 +268,7 @@ def _summarise(
     lines = [
         f"Read {len(history):,} rows. Forecast {len(predicted):,}: {n_series:,} series, {span}.",
         f"The network's share of the forecast is {forecaster.share_:.2f}; the rest is the linear floor.",
+        f"Chosen: {'; '.join(forecaster.settings_.words)}.",
         *forecaster.notes_,
         *(f"Wrote {path}" for path in written),
     ]

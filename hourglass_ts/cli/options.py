@@ -15,7 +15,7 @@ Series = Annotated[list[str] | None, typer.Option(metavar="COL", help="Column na
 Known = Annotated[list[str] | None, typer.Option(metavar="COL", help="Column known in advance; repeat.")]
 Past = Annotated[list[str] | None, typer.Option(metavar="COL", help="Column known so far only; repeat.")]
 Static = Annotated[list[str] | None, typer.Option(metavar="COL", help="Column fixed per series; repeat.")]
-Context = Annotated[int | None, typer.Option(metavar="N", help="Steps to look back.")]
+Context = Annotated[int | None, typer.Option(metavar="N", help="Steps to look back; else by season and length.")]
 Freq = Annotated[
     str | None, typer.Option(metavar="F", help="Step between times: a pandas alias (D, h, B) or an exchange (XNYS).")
 ]
@@ -27,7 +27,7 @@ Pipeline = Annotated[
     typer.Option(metavar="NAME", help="weather or stocks: reads such files as they are, and undoes its steps."),
 ]
 MaxEpochs = Annotated[int | None, typer.Option(metavar="N", help="Most passes over the training data.")]
-TimeBudget = Annotated[float | None, typer.Option(metavar="SECONDS", help="Longest training time.")]
+TimeBudget = Annotated[float | None, typer.Option(metavar="SECONDS", help="Longest time of the whole fit.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of everything random.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
 Quantiles = Annotated[str | None, typer.Option(metavar="LIST", help="Quantile levels, such as 0.1,0.5,0.9.")]

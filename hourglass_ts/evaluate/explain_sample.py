@@ -52,7 +52,8 @@ class Sample:
 
     def floor(self) -> np.ndarray:
         """(n, horizon) the floor's forecasts, scaled."""
-        return self.trained.model.floors[0](self.batch.past, self.batch.present, self.batch.series).numpy()
+        batch = self.batch
+        return self.trained.model.floors[0](batch.past, batch.present, batch.series, batch.units).numpy()
 
     def spread(self) -> Tensor:
         """(n, 1) what the network's outputs are measured in."""

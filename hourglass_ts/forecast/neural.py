@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +18,20 @@ from pytorch_forecasting.metrics import MAE, QuantileLoss
 from torch.utils.data import DataLoader, RandomSampler
 
 from hourglass_ts.forecast.checks import quantile_names
+from hourglass_ts.forecast.defaults import FitSettings
 from hourglass_ts.forecast.plan import WindowPlan, unit_lengths
-from hourglass_ts.forecast.training import TrainingSettings, quiet, seeded, train
-from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, Panel
+from hourglass_ts.forecast.training import Clock, TrainingSettings, quiet, seeded, train
+from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel
 from hourglass_ts.model._model import HourGlassModel
 from hourglass_ts.windows.dataset import window_dataset
-from hourglass_ts.windows.encode import FLAG, TableEncoder, aligned_time
+from hourglass_ts.windows.encode import FLAG, UNKNOWN, TableEncoder, aligned_time
+from hourglass_ts.windows.normalise import SeriesScaler
+
+log = logging.getLogger(__name__)
 
 MAX_VALIDATION_WINDOWS = 4096
-BATCH_SIZE = 256
+REFIT_COST = 0.7
+"""Of windows and floor on all rows, when both have been made: of the five passes of the first fit, three or less."""
 
 
 @dataclass
@@ -37,6 +44,9 @@ class TrainedHourGlass:
     quantiles: tuple[float, ...]
     network: Mapping[str, Any]
     model: HourGlassModel
+    scaler_name: str | None
+    settings: FitSettings
+    curve: pd.DataFrame
 
     @classmethod
     def fit(
@@ -49,9 +59,15 @@ class TrainedHourGlass:
         scaler: str | None,
         network: Mapping[str, Any],
         training: TrainingSettings,
+        clock: Clock,
+        earlier: TrainedHourGlass | None = None,
     ) -> TrainedHourGlass:
-        """Train on all rows but each series' tail, validate on the tail, and at last fit the floor on all rows."""
+        """Train on all rows but each series' tail, validate on the tail, and at last fit the floor on all rows.
+
+        clock: of the whole fit.  earlier: one with the same settings and covariates, whose weights are gone on from.
+        """
         plan.check(panel)
+        begin = time.monotonic()
         lengths = unit_lengths(panel)
         last_step, longest = lengths - 1, int(lengths.max())
         time_idx = aligned_time(panel.table, last_step, longest)
@@ -59,6 +75,8 @@ class TrainedHourGlass:
         has_tail = (lengths >= plan.min_context + plan.horizon + plan.validation)[panel.table[UNIT].to_numpy()]
         before_tail |= ~has_tail
         encoder = TableEncoder.fit(panel, before_tail, transform, scaler)
+        if earlier is not None:  # its weights read covariates in its own codes and units
+            encoder = replace(encoder, covariates=earlier.encoder.covariates)
         frame = encoder.frame(panel.table, np.arange(len(panel.keys)), time_idx)
 
         windows = _Windows(encoder, plan, len(panel.keys))
@@ -66,15 +84,37 @@ class TrainedHourGlass:
         judged = windows.cut(frame[has_tail], first_target=longest - plan.validation + 1)
         with seeded(training.seed):
             model = new_model(encoder, plan, len(panel.keys), quantiles, network)
-            model.fit_floor(seen, judged)
-            train(
-                model,
-                _drawn(seen, training.steps_per_epoch),
-                _thinned(judged).to_dataloader(train=False, batch_size=BATCH_SIZE),
-                training,
+            if earlier is not None:
+                model.network.load_state_dict(earlier.model.network.state_dict())
+                model.reader.embeddings.load_state_dict(earlier.model.reader.embeddings.state_dict())
+            settings = FitSettings.of(
+                panel, model.network.config, len(seen), training.max_epochs, training.steps_per_epoch
             )
+            for words in settings.words:
+                log.info(words)
+            model.fit_floor(seen, judged)
+            curve = train(
+                model,
+                _drawn(seen, settings.steps_per_epoch, settings.batch_size),
+                _thinned(judged).to_dataloader(train=False, batch_size=settings.batch_size),
+                replace(training, max_epochs=settings.max_epochs),
+                clock=clock,
+                reserve=REFIT_COST * (time.monotonic() - begin),
+                goes_on=earlier is not None,
+            )
+        _teach_unknown(model, frame)
         model.refit_floor(windows.cut(frame))
-        return cls(plan, encoder, len(panel.keys), tuple(quantiles), dict(network), model)
+        return cls(
+            plan,
+            encoder,
+            len(panel.keys),
+            tuple(quantiles),
+            dict(network),
+            model,
+            scaler,
+            settings,
+            curve,
+        )
 
     @property
     def share(self) -> float:
@@ -84,19 +124,45 @@ class TrainedHourGlass:
     def forecast(self, panel: Panel, codes: np.ndarray, future: pd.DataFrame) -> dict[str, np.ndarray]:
         """Columns `forecast` and `q…`, each (n_units, horizon), from the end of every unit of the panel.
 
+        codes (n_units,): -1 for units that were not fitted: they get the common map, and are scaled by their own rows.
         future: the rows ahead with the known covariates; fewer than the horizon leave the forecasts after them useless.
         """
+        encoder, codes = self._with_new(panel, codes)
         lengths = unit_lengths(panel)
         recent = recent_rows(panel, self.plan.context).drop(columns=TIME)
         ahead = _ahead(lengths, self.plan.horizon, future, recent)
         table = pd.concat([recent, ahead]).sort_values([UNIT, STEP], ignore_index=True)
         time_idx = aligned_time(table, lengths - 1, int(lengths.max()))
-        frame = self.encoder.frame(table, codes, time_idx)
-        dataset = _Windows(self.encoder, self.plan, self.n_series).cut(frame, min_context=1, last_window_only=True)
-        scaled = np.full((self.n_series, self.plan.horizon, 1 + len(self.quantiles)), np.nan)
+        frame = encoder.frame(table, codes, time_idx)
+        n_series = len(encoder.scaler.centre)
+        dataset = _Windows(encoder, self.plan, n_series).cut(frame, min_context=1, last_window_only=True)
+        scaled = np.full((n_series, self.plan.horizon, 1 + len(self.quantiles)), np.nan)
         for series, values in self._scaled_forecasts(dataset):
             scaled[series] = values
-        return self._columns(scaled[codes], codes)
+        return self._columns(scaled[codes], codes, encoder.scaler)
+
+    def _with_new(self, panel: Panel, codes: np.ndarray) -> tuple[TableEncoder, np.ndarray]:
+        """The encoder with a scale for every unit of the panel that was not fitted, and numbers for those in `codes`.
+
+        The numbers go on after the fitted ones, where the floor has no map of a series' own.
+        """
+        new = np.flatnonzero(codes < 0)
+        if not len(new):
+            return self.encoder, codes
+        place = np.full(len(codes), -1)
+        place[new] = np.arange(len(new))
+        owner = place[panel.table[UNIT].to_numpy()]
+        rows = panel.table[(owner >= 0) & panel.table[OBSERVED].to_numpy()]
+        own = SeriesScaler.fit(
+            rows[VALUE].to_numpy(),
+            place[rows[UNIT].to_numpy()],
+            len(new),
+            self.encoder.scaler.transform_name,
+            self.scaler_name,
+        )
+        return replace(self.encoder, scaler=_joined(self.encoder.scaler, own)), np.where(
+            codes < 0, self.n_series + place, codes
+        )
 
     def forecast_within(
         self, panel: Panel, codes: np.ndarray, unit: np.ndarray, row: np.ndarray
@@ -107,7 +173,7 @@ class TrainedHourGlass:
         """
         dataset, window = self.windows_within(panel, codes, unit, row)
         scaled = np.concatenate([values for _, values in self._scaled_forecasts(dataset)])
-        return self._columns(scaled[window], codes[unit])
+        return self._columns(scaled[window], codes[unit], self.encoder.scaler)
 
     def windows_within(
         self, panel: Panel, codes: np.ndarray, unit: np.ndarray, row: np.ndarray
@@ -130,27 +196,23 @@ class TrainedHourGlass:
         dataset.index = dataset.index.iloc[places].reset_index(drop=True)
         return dataset, window
 
-    def _columns(self, scaled: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+    def _columns(self, scaled: np.ndarray, codes: np.ndarray, scaler: SeriesScaler) -> dict[str, np.ndarray]:
         """Forecasts (n, horizon, 1 + n_quantiles) of the series `codes` (n,) in the target's unit, by column."""
-        self._tell_of_range(scaled, codes)
-        values = self.encoder.scaler.invert(scaled, codes)
-        columns = {"forecast": values[..., 0]}
-        return columns | {name: values[..., 1 + i] for i, name in enumerate(quantile_names(self.quantiles))}
-
-    def _tell_of_range(self, scaled: np.ndarray, codes: np.ndarray) -> None:
-        beyond = self.encoder.scaler.beyond(scaled, codes)
+        beyond = scaler.beyond(scaled, codes)
         if beyond.any():
-            name = self.encoder.scaler.transform_name
             warnings.warn(
-                f"{int(beyond.sum())} of {beyond.size} forecast numbers lie beyond the range of transform={name!r}, "
-                "and are put at its end (0 for Box-Cox).",
+                f"{int(beyond.sum())} of {beyond.size} forecast numbers lie beyond the range of "
+                f"transform={scaler.transform_name!r}, and are put at its end (0 for Box-Cox).",
                 stacklevel=2,
             )
+        values = scaler.invert(scaled, codes)
+        columns = {"forecast": values[..., 0]}
+        return columns | {name: values[..., 1 + i] for i, name in enumerate(quantile_names(self.quantiles))}
 
     def _scaled_forecasts(self, dataset: TimeSeriesDataSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For every batch: series (n,), and point forecast and quantiles (n, horizon, 1 + n_quantiles)."""
         with torch.no_grad(), seeded(0):  # a loader draws a number, even in order
-            for x, _ in dataset.to_dataloader(train=False, batch_size=BATCH_SIZE):
+            for x, _ in dataset.to_dataloader(train=False, batch_size=self.settings.batch_size):
                 out = self.model(x)
                 point = (out.floor + self.model.share[0] * out.residual)[..., None]
                 quantiles = (
@@ -190,6 +252,23 @@ def new_model(
         )
 
 
+def _teach_unknown(model: HourGlassModel, frame: pd.DataFrame) -> None:
+    """Let unknown categories stand in the middle of the known ones where training has seen none of them."""
+    for name, embedding in model.reader.embeddings.items():
+        if not (frame[name] == UNKNOWN).any():
+            with torch.no_grad():
+                embedding.weight[0] = embedding.weight[1:].mean(dim=0)
+
+
+def _joined(first: SeriesScaler, second: SeriesScaler) -> SeriesScaler:
+    """One scaler for the series of both, in this order."""
+    centre, scale, power, unit = (
+        np.concatenate([np.broadcast_to(getattr(one, name), one.centre.shape) for one in (first, second)])
+        for name in ("centre", "scale", "power", "unit")
+    )
+    return SeriesScaler(centre, scale, first.transform_name, power, unit)
+
+
 def _ahead(lengths: np.ndarray, horizon: int, future: pd.DataFrame, recent: pd.DataFrame) -> pd.DataFrame:
     """`horizon` rows for each unit with the columns of `recent`: nothing is known but what `future` says."""
     units = np.repeat(np.arange(len(lengths)), horizon)
@@ -222,10 +301,10 @@ def _rows_since(panel: Panel, n_steps: int) -> np.ndarray:
     return step >= anchor.to_numpy()
 
 
-def _drawn(dataset: TimeSeriesDataSet, n_batches: int) -> DataLoader:
+def _drawn(dataset: TimeSeriesDataSet, n_batches: int, batch_size: int) -> DataLoader:
     """`n_batches` batches of windows drawn at random: an epoch is as long whatever the number of windows."""
-    sampler = RandomSampler(dataset, replacement=True, num_samples=n_batches * BATCH_SIZE)
-    return dataset.to_dataloader(train=True, batch_size=BATCH_SIZE, sampler=sampler, shuffle=False)
+    sampler = RandomSampler(dataset, replacement=True, num_samples=n_batches * batch_size)
+    return dataset.to_dataloader(train=True, batch_size=batch_size, sampler=sampler, shuffle=False)
 
 
 def _thinned(dataset: TimeSeriesDataSet) -> TimeSeriesDataSet:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,16 @@ from sklearn.base import BaseEstimator
 
 from hourglass_ts.errors import DataError, NotFittedError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.forecast.checks import count_problems
-from hourglass_ts.forecast.piping import fit_piping
+from hourglass_ts.forecast.piping import Piped, Straight, fit_piping
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import TimeFeature
 from hourglass_ts.frames.origins import View, on_clock, view_from
-from hourglass_ts.frames.schema import TIME, UNIT, Panel, Roles, check_frame, future_rows, unit_names
+from hourglass_ts.frames.schema import OBSERVED, TIME, UNIT, Panel, Roles, check_frame, future_rows, unit_names
 from hourglass_ts.frames.vintages import Vintages
 
 Self = TypeVar("Self", bound="PanelForecaster")
+MOST_HOLES = 0.5
+"""A new series with fewer of its steps observed is one in longer steps, it seems."""
 
 
 class Forecaster(Protocol):
@@ -42,11 +45,13 @@ class PanelForecaster(BaseEstimator):
     """A forecaster on checked panels: subclasses fit a `Panel` and forecast arrays; frames and errors are handled here.
 
     Subclasses have the parameters `horizon` and `freq`, and set nothing in `__init__` but their parameters.
+    takes_new_series: whether `_forecast_panel` can do with units that were not fitted.
     """
 
     horizon: int
     freq: Any
     pipeline: Any = None
+    takes_new_series: ClassVar[bool] = False
 
     def fit(
         self: Self,
@@ -74,6 +79,14 @@ class PanelForecaster(BaseEstimator):
         Raises:
             DataError: with every problem of the frame. SettingsError: with every problem of the settings.
         """
+        piping, panel = self._training_panel(df, time, target, series, known, past, static)
+        self._fit_panel(panel)
+        return self._fitted(piping, panel)
+
+    def _training_panel(
+        self, df: pd.DataFrame, time: Hashable, target: Any, series: Any, known: Any, past: Any, static: Any
+    ) -> tuple[Straight | Piped, Panel]:
+        """Check settings and frame; give the way of the data into the model, and what it is to learn from."""
         raise_problems(SettingsError, self._setting_problems())
         listed = [_labels(df, given) for given in (known, past, static)]
         roles = Roles.from_arguments(time, target, series, *listed)
@@ -83,7 +96,10 @@ class PanelForecaster(BaseEstimator):
         checked = check_frame(piping.frame(df), piping.roles, freq, features)
         panel = self._prepare(replace(checked, notes=(*piping.notes, *checked.notes)))
         raise_problems(DataError, _clashes(panel, self._output_names()))
-        self._fit_panel(panel)
+        return piping, panel
+
+    def _fitted(self: Self, piping: Straight | Piped, panel: Panel) -> Self:
+        """Keep what `forecast` needs, once all is learnt."""
         self.piping_ = piping
         self.horizon_ = int(self.horizon)
         self.roles_ = piping.own_roles(panel.given_roles)
@@ -98,13 +114,16 @@ class PanelForecaster(BaseEstimator):
         *,
         known: pd.DataFrame | None = None,
         horizon: int | None = None,
+        freq: Any = None,
     ) -> pd.DataFrame:
         """Forecast the steps right after each series' last observed time.
 
         Args:
-            df: new history of series that were fitted; nothing is fitted again. None forecasts from the end of `fit`.
+            df: new history; nothing is fitted again. None forecasts from the end of `fit`. Series that were not fitted
+                are refused, or, where the forecaster can do without having seen them, named in a warning.
             known: future rows of the known columns.
             horizon: steps, at most the fitted horizon; None takes all of it.
+            freq: of `df`, where all its series are new and in other steps than the fitted ones.
 
         Returns:
             A long frame: the series columns, the time column, `target` where there are several, `forecast`, and one
@@ -115,10 +134,12 @@ class PanelForecaster(BaseEstimator):
         if df is None:
             panel, codes = self.history_, np.arange(len(self.keys_))
         else:
-            panel, codes = self._read(df)
-            self._check_fitted_on(panel, codes)
+            panel, codes = self._read(df, freq)
+            if not self.takes_new_series:
+                self._check_fitted_on(panel, codes)
             panel = self._prepare(panel)
         future = future_rows(panel, steps, None if known is None else self.piping_.frame(known))
+        self._tell_of_new_series(panel, codes)
         values = self._forecast_panel(panel, codes, future)
         return self.piping_.invert(self._frame(panel.keys, future, values, steps))
 
@@ -134,8 +155,8 @@ class PanelForecaster(BaseEstimator):
 
         Args:
             df: a frame that goes on after the origins. A forecast sees its rows up to the origin, and after it those
-                of the known columns alone. Left out are series that were not fitted, that have no row by then, or no
-                known values.
+                of the known columns alone. Left out are series that have no row by then, or no known values, or that
+                were not fitted where the forecaster cannot do without.
             origins: times; without a zone they are read on the data's own clock.
             vintages: the known columns as they were issued.
             starts: the first time in view, for every origin; None shows all history.
@@ -150,8 +171,9 @@ class PanelForecaster(BaseEstimator):
             vintages.check(self.roles_.known, pd.Index(panel.table[TIME]))
         times = pd.Index(panel.table[TIME])
         origins = [on_clock(origin, times) for origin in origins]
+        among = (codes >= 0) | self.takes_new_series
         looks = [
-            view_from(panel, origin, self.horizon_, among=codes >= 0, given_known=vintages is not None, start=start)
+            view_from(panel, origin, self.horizon_, among=among, given_known=vintages is not None, start=start)
             for origin, start in zip(origins, starts or [None] * len(origins), strict=True)
         ]
         views = [view for view in looks if len(view.units)]
@@ -184,10 +206,13 @@ class PanelForecaster(BaseEstimator):
         for view, future in zip(views, futures, strict=True):
             yield self._forecast_panel(self._prepare(view.past()), codes[view.units], future)
 
-    def _read(self, df: pd.DataFrame) -> tuple[Panel, np.ndarray]:
-        """A frame as a checked panel on the fitted calendars, and the fitted number of each of its units, or -1."""
+    def _read(self, df: pd.DataFrame, freq: Any = None) -> tuple[Panel, np.ndarray]:
+        """A frame as a checked panel on the fitted calendars, and the fitted number of each of its units, or -1.
+
+        freq: the frame's own frequency, which fitted series cannot have where it is another.
+        """
         roles, features = self.history_.given_roles, self.history_.features
-        panel = check_frame(self.piping_.frame(df), roles, self._fitted_freq(), features)
+        panel = check_frame(self.piping_.frame(df), roles, self._fitted_freq() if freq is None else freq, features)
         codes = self._codes(panel)
         self._check_calendars(panel, codes)
         return panel, codes
@@ -265,6 +290,25 @@ class PanelForecaster(BaseEstimator):
                     series=first[0] if len(first) == 1 else tuple(first),
                 ),
             )
+
+    def _tell_of_new_series(self, panel: Panel, codes: np.ndarray) -> None:
+        """Warn that series are forecast by what others taught, and where their steps are not the fitted ones."""
+        new = np.flatnonzero(codes < 0)
+        if not len(new):
+            return
+        name = unit_names(panel.keys, panel.roles, new[:1])[0]
+        text = (
+            f"{len(new):,} of {len(codes):,} series were not fitted, first {name}: they are forecast by what the "
+            "fitted ones have in common, each in the scale of its own rows."
+        )
+        steps = sorted({str(panel.calendars[unit].freq) for unit in new})
+        fitted = sorted({str(calendar.freq) for calendar in self.history_.calendars})
+        if not set(steps) <= set(fitted):
+            text += f" Their steps are {', '.join(steps)}, the fitted ones {', '.join(fitted)}."
+        observed = panel.table[OBSERVED].groupby(panel.table[UNIT]).mean()
+        if observed.iloc[new].median() < MOST_HOLES:
+            text += f" Most of their rows are missing in steps of {', '.join(steps)}: pass `freq` if theirs are others."
+        warnings.warn(text, stacklevel=3)
 
     def _fitted_freq(self) -> Any:
         """The frequency of `fit`, since a short or holey history may not show it; None where series have their own."""

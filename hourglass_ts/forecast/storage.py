@@ -21,13 +21,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hourglass_ts.errors import Problem, SavedModelError, raise_problem
+from hourglass_ts.forecast.defaults import FitSettings, default_batch_size
 from hourglass_ts.forecast.neural import TrainedHourGlass, new_model
 from hourglass_ts.forecast.piping import PIPELINES, Piped, Straight
 from hourglass_ts.forecast.plan import WindowPlan
-from hourglass_ts.forecast.training import seeded
+from hourglass_ts.forecast.training import CURVE, seeded
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import feature_from_json, feature_to_json, iso_dates
 from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel, Roles
+from hourglass_ts.model._model import HourGlassModel
 from hourglass_ts.windows.encode import TableEncoder
 
 SCHEMA_VERSION = 3  # since 2: exchange sessions, columns made from the time; since 3: pipelines
@@ -57,6 +59,9 @@ def save_model(
         "quantiles": trained.quantiles,
         "network": dict(trained.network),
         "n_series": trained.n_series,
+        "scaler": trained.scaler_name,
+        "settings": asdict(trained.settings),
+        "curve": trained.curve.to_dict("list"),
         "encoder": encoder_plain,
         "panel": panel_plain,
         "notes": list(notes),
@@ -107,10 +112,31 @@ def load_model(
         model = new_model(encoder, plan, plain["n_series"], quantiles, plain["network"])
     model.load_state_dict({name[6:]: tensor for name, tensor in numbers.items() if name.startswith("model.")})
     model.eval()
-    trained = TrainedHourGlass(plan, encoder, plain["n_series"], quantiles, plain["network"], model)
     params = {name: _unplain(value) for name, value in plain["params"].items()}
+    trained = TrainedHourGlass(
+        plan,
+        encoder,
+        plain["n_series"],
+        quantiles,
+        plain["network"],
+        model,
+        plain.get("scaler", params.get("scaler", "standard")),
+        _settings(plain, params, model),
+        pd.DataFrame(plain.get("curve"), columns=list(CURVE)),
+    )
     params["pipeline"], piping = _piping_from_state(plain.get("pipeline"), panel.given_roles, pipeline)
     return params, piping, panel, trained
+
+
+def _settings(plain: Mapping[str, Any], params: Mapping[str, Any], model: HourGlassModel) -> FitSettings:
+    """What the fit was done with; of a model from before that was saved, what can be told from its network."""
+    if (saved := plain.get("settings")) is not None:
+        lists = {name: tuple(saved[name]) for name in ("shortening_factors", "words")}
+        return FitSettings(**{**saved, **lists})
+    network = model.network.config
+    batch_size = default_batch_size(network.context + network.horizon, 3 + network.n_past + network.n_future)
+    shape = (network.context, network.patch, network.shortening_factors, network.d_model)
+    return FitSettings(*shape, batch_size, params["max_epochs"], params["steps_per_epoch"], words=())
 
 
 def _check_replaceable(directory: Path) -> None:

@@ -17,6 +17,8 @@ from pytorch_forecasting import metrics
 from pytorch_forecasting.data import encoders
 from torchmetrics import Metric
 
+from hourglass_ts.model.losses import StudentTDistributionLoss
+
 ALSO = (
     "builtins.slice",
     "numpy.dtype",
@@ -53,7 +55,7 @@ ALSO = (
 def allow_checkpoint_classes() -> None:
     """Tell torch that these classes may be loaded from a checkpoint."""
     dtypes = [getattr(np.dtypes, name) for name in np.dtypes.__all__]
-    own = [*_classes_of(metrics, Metric), *_classes_of(encoders, object)]
+    own = [StudentTDistributionLoss, *_classes_of(metrics, Metric), *_classes_of(encoders, object)]
     torch.serialization.add_safe_globals([*own, *dtypes, *_existing()])
 
 

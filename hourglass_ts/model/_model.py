@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from pytorch_forecasting import TimeSeriesDataSet
 from pytorch_forecasting.data.encoders import NaNLabelEncoder, TorchNormalizer
-from pytorch_forecasting.metrics import MAE, DistributionLoss, MultiLoss, QuantileLoss
+from pytorch_forecasting.metrics import MAE, MultiLoss
 from pytorch_forecasting.models.base import BaseModelWithCovariates
 from pytorch_forecasting.models.nn.embeddings import MultiEmbedding
 from pytorch_forecasting.utils import OutputMixIn, detach
@@ -21,17 +21,24 @@ from torch.utils.data import DataLoader, Subset
 
 from hourglass_ts.errors import DataError, Problem, SettingsError, raise_problem, raise_problems
 from hourglass_ts.model._checkpoints import allow_checkpoint_classes
-from hourglass_ts.model._outputs import interpolate_median, readout_for
+from hourglass_ts.model._outputs import (
+    FloorResiduals,
+    count_problems,
+    encoder_problems,
+    is_absolute,
+    point_forecast,
+    readout_for,
+)
 from hourglass_ts.model._reader import WindowReader, as_list, normalise, target_scale
 from hourglass_ts.model._series import dataset_stretches, hold_out_tail, series_numbers
-from hourglass_ts.network.floor import LinearFloor, Stretch, fit_share
+from hourglass_ts.network.floor import LinearFloor, Stretch
+from hourglass_ts.network.gate import evidence_blocks, fit_share, window_evidence
 from hourglass_ts.network.network import HourGlassNetwork, NetworkConfig, default_patch, stack_targets
 from hourglass_ts.network.scale import MIN_SPREAD, WindowScale
 from hourglass_ts.windows.batch import WindowBatch
 
 logger = logging.getLogger(__name__)
 
-MIN_TIME_BLOCKS = 8
 OFFSET_WINDOWS = 4096
 WARM_UP_SHARE = 0.2
 
@@ -138,6 +145,8 @@ class HourGlassModel(BaseModelWithCovariates):
         self.readouts = [
             readout_for(loss, size) for loss, size in zip(losses, self._output_sizes(len(losses)), strict=True)
         ]
+        encoders = zip(losses, self._normalizers, strict=False)
+        raise_problems(SettingsError, [problem for pair in encoders for problem in encoder_problems(*pair)])
         embeddings = MultiEmbedding(
             embedding_sizes=embedding_sizes,
             categorical_groups=categorical_groups,
@@ -190,7 +199,7 @@ class HourGlassModel(BaseModelWithCovariates):
             [LinearFloor(context, horizon, n_series if floor and r.on_floor else 0) for r in self.readouts]
         )
         for number, readout in enumerate(self.readouts):
-            self.register_buffer(f"offsets_{number}", torch.zeros(horizon, len(readout.offset_levels)))
+            self.register_buffer(f"offsets_{number}", torch.tensor(readout.unfitted).repeat(horizon, 1))
         self.register_buffer("share", torch.ones(n_targets))
         self.register_buffer("floor_fitted", torch.tensor(False))
         self._gate_evidence: list[list[Tensor]] = []
@@ -205,7 +214,8 @@ class HourGlassModel(BaseModelWithCovariates):
         """A model with the sizes of `dataset`; `kwargs` go to `HourGlassModel` and upstream's `BaseModel`.
 
         Raises:
-            DataError: a target is categorical (integers are read as categories).
+            DataError: a target is categorical (integers are read as categories), or no counts for a loss of counts.
+            SettingsError: a loss's parameters mean something else in the space of the target's normaliser.
         """
         categorical = [
             Problem(
@@ -221,6 +231,9 @@ class HourGlassModel(BaseModelWithCovariates):
         loss = kwargs.get("loss", MAE())
         if dataset.multi_target and not isinstance(loss, MultiLoss):
             loss = MultiLoss([deepcopy(loss) for _ in dataset.target_names])
+        losses = list(loss.metrics) if isinstance(loss, MultiLoss) else [loss]
+        targets = zip(losses, dataset.target_names, dataset.data["target"], strict=False)
+        raise_problems(DataError, [problem for target in targets for problem in count_problems(*target)])
         groups = dataset.data["groups"]
         sizes = {
             "context": max(dataset.max_encoder_length, 1),
@@ -248,14 +261,14 @@ class HourGlassModel(BaseModelWithCovariates):
             spread = self._spread(batch)
             numbers = self.network(batch, number).float()
             with torch.autocast(self.device.type, enabled=False):
-                floor = self._floor(number)(batch.past, batch.present, batch.series)
+                floor = self._floor(number)(batch.past, batch.present, batch.series, batch.units)
                 residual = spread * numbers[..., 0]
                 share = 1.0 if full_share else self.share[number]
                 parameters = readout.parameters(
                     floor + share * residual, spread, numbers, getattr(self, f"offsets_{number}")
                 )
                 steps = self._n_decoder_steps(x)
-                predictions.append(self._to_real_units(parameters[:, :steps], x, number))
+                predictions.append(readout.in_order(self._to_real_units(parameters[:, :steps], x, number)))
             floors.append(floor[:, :steps])
             residuals.append(residual[:, :steps])
         return self.to_network_output(
@@ -358,35 +371,43 @@ class HourGlassModel(BaseModelWithCovariates):
         )
 
     def _fit_offsets(self, number: int, dataset: TimeSeriesDataSet) -> None:
-        """Start the quantiles at the floor's residual quantiles per lead, in units of each window's spread.
+        """Start quantiles, widths and shapes at the floor's residuals per lead, in units of each window's spread.
 
         The residuals' own mean is taken out: a ridge has none in expectation, and that of one stretch is its season.
         """
-        levels = torch.tensor(self.readouts[number].offset_levels, dtype=torch.float64)
-        if len(levels) == 0:
+        offsets = getattr(self, f"offsets_{number}")
+        if offsets.shape[1] == 0:
             return
         every = max(1, len(dataset) // OFFSET_WINDOWS)
         loader = DataLoader(
             Subset(dataset, range(0, len(dataset), every)), batch_size=256, collate_fn=dataset._collate_fn
         )
-        errors, spreads = [], []
+        errors, spreads, floors, scales = [], [], [], []
         was_training = self.training
         self.eval()
         with torch.no_grad():
             for x, y in loader:
                 x, y = _to_device(x, self.device), _to_device(y, self.device)
                 batch = self._windows(x, number)
-                floor = self._floor(number)(batch.past, batch.present, batch.series)
+                floor = self._floor(number)(batch.past, batch.present, batch.series, batch.units)
                 error, seen = self._floor_error(x, y, floor, number)
                 missing = (0, self.hparams.horizon - error.shape[1])
                 errors.append(nn.functional.pad(torch.where(seen, error, torch.nan), missing, value=torch.nan))
                 spread = self._spread(batch)
                 spreads.append(spread.where(spread > 2 * MIN_SPREAD, torch.nan))  # a constant window has no unit
+                floors.append(floor)
+                scales.append(target_scale(x, number)[:, 1:])
         self.train(was_training)
         residuals = torch.cat(errors).double()
-        ratios = (residuals - residuals.nanmean(dim=0)) / torch.cat(spreads)
-        quantiles = ratios.nanquantile(levels.to(self.device), dim=0).T.nan_to_num()
-        getattr(self, f"offsets_{number}").copy_(quantiles)
+        starts = self.readouts[number].starts(
+            FloorResiduals(
+                errors=residuals - residuals.nanmean(dim=0),
+                spreads=torch.cat(spreads),
+                floors=torch.cat(floors),
+                scales=torch.cat(scales),
+            )
+        )
+        offsets.copy_(starts.where(starts.isfinite(), offsets))
 
     def _floor_error(self, x: dict[str, Any], y: Any, floor: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """What the floor missed, in normalised space, and which of it counts: (B, steps) each."""
@@ -425,16 +446,16 @@ class HourGlassModel(BaseModelWithCovariates):
         return x, (target, (torch.ones_like(target) if weight is None else weight) / spread)
 
     def _evidence(self, x: dict[str, Any], y: Any, out: HourGlassOutput, number: int) -> Tensor:
-        """(B, 4) of each window: Σ r·e, Σ r·r, the number of its series, and the time block of its origin."""
+        """(B, 4) of each window: its two sums, the number of its series, and the first step after its origin."""
         error, seen = self._floor_error(x, y, as_list(out.floor)[number], number)
         residual = torch.where(seen, as_list(out.residual)[number], 0.0)
-        block = x["decoder_time_idx"][:, 0] // (2 * self.hparams.horizon)
+        time = x["decoder_time_idx"][:, 0]
         group = series_numbers(x["groups"], self.hparams.group_sizes)
         if self.hparams.window_weights:
             spread = self._spread(self._windows(x, number))
             error, residual = error / spread, residual / spread
-        sums = [(residual * error).sum(1), residual.square().sum(1), group, block]
-        return torch.stack([part.double() for part in sums], dim=1).detach().cpu()
+        dot, norm = window_evidence(residual, error, is_absolute(self._losses[number]))
+        return torch.stack([part.double() for part in (dot, norm, group, time)], dim=1).detach().cpu()
 
     def on_validation_epoch_end(self) -> None:
         """Fit the network's share on this epoch's validation windows, in time for the checkpoint."""
@@ -442,10 +463,8 @@ class HourGlassModel(BaseModelWithCovariates):
         if not self._gate_evidence:
             return
         for number in range(len(self.readouts)):
-            dot, norm, series, time_block = torch.cat([batch[number] for batch in self._gate_evidence]).T
-            _, block = time_block.unique(return_inverse=True)
-            if block.max() + 1 < MIN_TIME_BLOCKS:
-                block = block + series * len(block)
+            dot, norm, series, time = torch.cat([batch[number] for batch in self._gate_evidence]).T
+            block = evidence_blocks(time, series, self.hparams.horizon)
             self.share[number] = fit_share(dot, norm, block) if self._has_floor(number) else 1.0
         self._gate_evidence.clear()
         self.log("val_share", self.share.mean(), prog_bar=True)
@@ -504,18 +523,11 @@ class HourGlassModel(BaseModelWithCovariates):
         return super().predict(data, *args, trainer_kwargs=settings, **kwargs)
 
     def to_prediction(self, out: Any, use_metric: bool = True, **kwargs: Any) -> Any:
-        """Upstream's point forecast; quantiles without 0.5 are interpolated to it."""
-        forecasts = as_list(out["prediction"])
-        if not any(_lacks_median(loss) for loss in self._losses):
+        """Upstream's point forecast, but exact where upstream samples it; quantiles without 0.5 are interpolated."""
+        if not use_metric:
             return super().to_prediction(out, use_metric=use_metric, **kwargs)
-        return stack_targets(
-            [
-                interpolate_median(forecast, loss.quantiles)
-                if _lacks_median(loss)
-                else loss.to_prediction(forecast, **(kwargs if isinstance(loss, DistributionLoss) else {}))
-                for forecast, loss in zip(forecasts, self._losses, strict=True)
-            ]
-        )
+        pairs = zip(self._losses, as_list(out["prediction"]), strict=True)
+        return stack_targets([point_forecast(loss, forecast, **kwargs) for loss, forecast in pairs])
 
 
 def _to_device(value: Any, device: torch.device) -> Any:
@@ -525,10 +537,6 @@ def _to_device(value: Any, device: torch.device) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_to_device(part, device) for part in value)
     return value.to(device) if isinstance(value, Tensor) else value
-
-
-def _lacks_median(loss: Any) -> bool:
-    return isinstance(loss, QuantileLoss) and 0.5 not in loss.quantiles
 
 
 def _dataset_of(data: Any) -> TimeSeriesDataSet:

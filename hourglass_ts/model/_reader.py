@@ -58,7 +58,8 @@ class WindowReader(nn.Module):
         lengths = x["encoder_lengths"]
         place = lengths[:, None] - self.context + torch.arange(self.context, device=lengths.device)
         present = place >= 0
-        past = normalise(as_list(x["encoder_target"])[number], target_scale(x, number), normalizer)
+        units = target_scale(x, number)
+        past = normalise(as_list(x["encoder_target"])[number], units, normalizer)
         observed = present
         if self.observed_real is not None:
             observed = present & (align(x["encoder_cont"], place)[..., self.columns[self.observed_real]] > 0.5)
@@ -73,6 +74,7 @@ class WindowReader(nn.Module):
             future_covariates=nn.functional.pad(future, (0, 0, 0, self.horizon - future.shape[1])).nan_to_num(),
             static=static.nan_to_num(),
             series=self.series_codes(x["groups"]),
+            units=units,
         )
 
     def width(self, names: Sequence[str]) -> int:

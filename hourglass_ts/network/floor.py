@@ -1,144 +1,57 @@
-"""The linear floor: a closed-form ridge forecast that the network can only improve on, and the gate between them.
+"""The linear floor: a closed-form ridge forecast that the network can only improve on.
 
-A window x of L steps that ends at the origin is centred on its last value, and one linear map gives the next H steps:
+A window x of L steps that ends at the origin is centred on its last value, and one linear map gives the next H steps.
+The last place, where the difference is 0, holds how far the last value lies from the level m of the series, the mean
+of its training rows:
 
-    forecast = x_L + (x - x_L) W
+    forecast = x_L + (x₁ − x_L, …, x_L₋₁ − x_L, x_L − m) W
 
-W₀ is one ridge map for all series, shrunk towards zero: infinite shrinkage is the naive forecast. A series with
-enough history has its own W_s, shrunk towards W₀ (W_s = (XᵀX + λ_s I)⁻¹ (XᵀY + λ_s W₀)). All λ are chosen on validation
-windows. The map commutes with shifting and scaling, so it serves any affine normalisation of the target.
+W is the mean of a few ridge maps, since a mean of forecasts is better than most of them (Bates and Granger 1969): of
+the whole and of a shorter context, each with and without a return to the level. Validation chooses how many. W₀ is
+the map of all series, shrunk towards zero: infinite shrinkage is the naive forecast. A series with enough history has
+its own W_s, shrunk towards W₀ (W_s = (XᵀX + λ_s I)⁻¹ (XᵀY + λ_s W₀)). All λ are chosen on validation windows. The map
+commutes with shifting and scaling a series and its level, so it serves any affine normalisation of the target.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from hourglass_ts.errors import NotFittedError, Problem, raise_problem
+from hourglass_ts.network.ridge import Measure, Ridge, RidgeSums, Stretch
 
 COMMON_STRENGTHS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, math.inf)
 SERIES_STRENGTHS = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, math.inf)
-CHUNK_WINDOWS = 4096
+MIN_SHORT_CONTEXT = 8
 MAX_MAP_NUMBERS = 2**24
-REFINEMENTS = 4
+CHOICE_REFINEMENTS = 1
 PRIOR_HORIZONS = 10.0
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """The windows of one series that a fit or a choice may use.
+def ridge_sets(context: int) -> tuple[tuple[Ridge, ...], ...]:
+    """The sets of ridges whose mean may be the floor, the simplest first.
 
-    values: (T,) the series, holes filled causally.  observed: (T,) False where a value is only a filling.
-    origins: positions in the series; a window's last input stands at its origin, its targets follow.
-    code: the number of the series, as the network knows it.
+    Example:
+        >>> [len(ridges) for ridges in ridge_sets(512)]
+        [1, 2, 4]
     """
-
-    code: int
-    values: Tensor
-    observed: Tensor
-    origins: Tensor
-
-    def scale(self) -> float:
-        """Standard deviation of what was observed up to the last origin; 1 for a constant series."""
-        end = int(self.origins.max()) + 1 if len(self.origins) else len(self.values)
-        seen = self.values[:end][self.observed[:end]].double()
-        spread = float(seen.std(correction=0)) if len(seen) else 0.0
-        return spread if spread > 1e-9 * float(seen.abs().max() if len(seen) else 0.0) else 1.0
-
-    def windows(self, context: int, horizon: int, scale: float) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Chunks of (inputs (n, L), targets (n, H), seen (n, H)), less the origin's value and divided by `scale`.
-
-        Places before the series' start say nothing: their input is 0. Targets that were not observed are 0 and unseen.
-        """
-        origins = self.origins[self.observed[self.origins]]
-        values, length = self.values / scale, len(self.values)
-        back, ahead = torch.arange(1 - context, 1), torch.arange(1, horizon + 1)
-        for part in origins.split(CHUNK_WINDOWS):
-            place, future = part[:, None] + back, part[:, None] + ahead
-            last = values[part][:, None]
-            inputs = torch.where(place >= 0, values[place.clamp(min=0)] - last, 0.0)
-            inside = future.clamp(max=length - 1)
-            seen = (future < length) & self.observed[inside]
-            yield inputs, torch.where(seen, values[inside] - last, 0.0), seen
-
-
-@dataclass
-class _Problem:
-    """The ridge problem of some stretches, each with its scale: sums over windows, and a way to pass over them."""
-
-    context: int
-    horizon: int
-    parts: list[tuple[Stretch, float]]
-    xx: Tensor = field(init=False)
-    xy: Tensor = field(init=False)
-    n_targets: Tensor = field(init=False)
-    n_windows: int = field(init=False, default=0)
-
-    def __post_init__(self) -> None:
-        self.xx = torch.zeros(self.context, self.context, dtype=torch.float64)
-        self.xy = torch.zeros(self.context, self.horizon, dtype=torch.float64)
-        self.n_targets = torch.zeros(self.horizon, dtype=torch.float64)
-        for inputs, targets, seen in self.windows():
-            self.xx += inputs.T @ inputs
-            self.xy += inputs.T @ targets
-            self.n_targets += seen.sum(0)
-            self.n_windows += len(inputs)
-
-    def windows(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for stretch, scale in self.parts:
-            yield from stretch.windows(self.context, self.horizon, scale)
-
-    @property
-    def n_horizons(self) -> float:
-        """How many horizons the targets span: what overlapping windows are worth."""
-        spans = [float(s.origins.max() - s.origins.min()) for s, _ in self.parts if len(s.origins)]
-        return sum(spans) / self.horizon + len(spans)
-
-    def solve(self, prior: Tensor, strengths: Sequence[float]) -> list[Tensor]:
-        """The minimiser of ‖seen (Y − XW)‖² + λ ‖W − prior‖² for every λ, from one eigendecomposition.
-
-        Where targets are missing, each lead has its own XᵀX. The full one, scaled by the share of targets that the
-        lead has, is its preconditioner: a few steps of iterative refinement reach the exact solution.
-        """
-        if self.n_windows == 0:
-            return [prior.clone() for _ in strengths]
-        eigenvalues, basis = torch.linalg.eigh(self.xx)
-        spectrum = eigenvalues.clamp(min=0)[:, None] * (self.n_targets / self.n_windows)
-        some_missing = bool((self.n_targets < self.n_windows).any())
-        solutions = []
-        for strength in strengths:
-            if math.isinf(strength):
-                solutions.append(prior.clone())
-                continue
-            weights = basis @ ((basis.T @ (self.xy + strength * prior)) / (spectrum + strength))
-            for _ in range(REFINEMENTS if some_missing else 0):
-                gradient = self._gradient(weights) - strength * (weights - prior)
-                weights = weights + basis @ ((basis.T @ gradient) / (spectrum + strength))
-            solutions.append(weights)
-        return solutions
-
-    def _gradient(self, weights: Tensor) -> Tensor:
-        total, weights32 = torch.zeros_like(weights), weights.float()
-        for inputs, targets, seen in self.windows():
-            total += inputs.T @ torch.where(seen, targets - inputs @ weights32, 0.0)
-        return total
-
-    def squared_error(self, weights: Tensor) -> float:
-        weights32 = weights.float()
-        return sum(
-            float(torch.where(seen, targets - inputs @ weights32, 0.0).double().square().sum())
-            for inputs, targets, seen in self.windows()
-        )
+    plain, returning = Ridge(context, level=False), Ridge(context, level=True)
+    sets = ((plain,), (plain, returning))
+    if context // 2 < MIN_SHORT_CONTEXT:
+        return sets
+    return (*sets, (plain, returning, Ridge(context // 2, level=False), Ridge(context // 2, level=True)))
 
 
 @dataclass(frozen=True)
 class FloorReport:
     """What the fit chose, and its mean squared validation errors in units of each series' training variance."""
 
+    ridges: tuple[Ridge, ...]
     common_strength: float
     own_strengths: dict[int, float]
     n_series: int
@@ -147,13 +60,30 @@ class FloorReport:
     floor_error: float
 
 
+@dataclass
+class _Choice:
+    """One set of ridges, with its common map and what validation said of it.
+
+    blocks: sums of squared errors in blocks of evidence, of own maps where they are better.
+    curves: for each series, the sum of squared errors of its own map at every strength.
+    """
+
+    ridges: tuple[Ridge, ...]
+    common: Tensor
+    common_strength: float
+    common_error: float
+    blocks: Tensor
+    curves: dict[int, Tensor] = field(default_factory=dict)
+
+
 class LinearFloor(nn.Module):
     """Forecast by the common map, or by the series' own where validation gave it one; the naive forecast until fitted.
 
     Args:
-        context: L, inputs per window.  horizon: H, leads.  n_series: codes 0 … n_series − 1; any other code gets W₀.
+        context: L, inputs per window.  horizon: H, leads.  n_series: codes 0 … n_series − 1; any other code gets W₀,
+            and is taken to be at its level.
 
-    Own maps take at most 64 MiB: where there are more series than fit, those with most to gain get one.
+    Own maps take at most 64 MiB: where there are more series than fit, those with the longest history may earn one.
 
     Example:
         >>> floor = LinearFloor(context=3, horizon=2, n_series=1)
@@ -164,6 +94,8 @@ class LinearFloor(nn.Module):
     common: Tensor
     own: Tensor
     map_of_series: Tensor
+    levels: Tensor
+    has_level: Tensor
 
     def __init__(self, context: int, horizon: int, n_series: int) -> None:
         super().__init__()
@@ -173,132 +105,150 @@ class LinearFloor(nn.Module):
         self.register_buffer("common", torch.zeros(context, horizon))
         self.register_buffer("own", torch.zeros(n_maps, context, horizon))
         self.register_buffer("map_of_series", torch.full((n_series + 1,), -1, dtype=torch.long))
+        self.register_buffer("levels", torch.zeros(n_series + 1))
+        self.register_buffer("has_level", torch.zeros(n_series + 1, dtype=torch.bool))
 
-    def forward(self, past: Tensor, present: Tensor, code: Tensor) -> Tensor:
-        """Forecast (batch, H) from `past` (batch, L); `present` is False at pads, which say nothing."""
-        last = past[:, -1:]
-        inputs = torch.where(present, past - last, 0.0)
-        forecast = inputs @ self.common
+    def forward(self, past: Tensor, present: Tensor, code: Tensor, units: Tensor | None = None) -> Tensor:
+        """Forecast (batch, H) from `past` (batch, L); `present` is False at pads, which say nothing.
+
+        units: (batch, 2) centre and scale that `past` was normalised by since the fit; None when it was not.
+        """
         known = (code >= 0) & (code < self.n_series)
-        row = self.map_of_series[code.where(known, self.n_series)]
-        with_own = (row >= 0).nonzero().squeeze(1)
-        own = torch.bmm(inputs[with_own].unsqueeze(1), self.own[row[with_own]]).squeeze(1)
+        row = code.where(known, self.n_series)
+        last, level = past[:, -1:], self.levels[row, None]
+        if units is not None:
+            level = (level - units[:, :1]) / units[:, 1:]
+        inputs = torch.where(present, past - last, 0.0)
+        distance = torch.where(self.has_level[row, None], last - level, 0.0)
+        inputs = torch.cat([inputs[:, :-1], distance], dim=1)
+        forecast = inputs @ self.common
+        map_row = self.map_of_series[row]
+        with_own = (map_row >= 0).nonzero().squeeze(1)
+        own = torch.bmm(inputs[with_own].unsqueeze(1), self.own[map_row[with_own]]).squeeze(1)
         return last + forecast.index_copy(0, with_own, own)
 
     @torch.no_grad()
     def fit(self, training: Sequence[Stretch], validation: Sequence[Stretch]) -> FloorReport:
-        """Fit W₀ and the own maps on `training`, choosing every λ by squared error on `validation`.
+        """Fit W₀ and the own maps on `training`, choosing ridges and every λ by squared error on `validation`.
 
         At most one stretch per series in each; a series without validation windows stays on the common map.
         """
-        scales = {stretch.code: stretch.scale() for stretch in training}
-        judges = {s.code: self._problem([s], scales) for s in validation if s.code in scales}
-        n_judged = max(sum(float(judge.n_targets.sum()) for judge in judges.values()), 1.0)
+        measures = {stretch.code: stretch.measure() for stretch in training}
+        judges = {s.code: s for s in validation if s.code in measures and len(s.used_origins(self.context))}
+        judge = self._sums(judges.values(), measures)
+        choices = self._common_choices(self._sums(training, measures), judge)
+        block_of = dict(zip(judges, judge.blocks(), strict=True))
 
-        pooled = self._problem(training, scales)
-        candidates = pooled.solve(torch.zeros_like(pooled.xy), COMMON_STRENGTHS)
-        errors = [sum(judge.squared_error(weights) for judge in judges.values()) for weights in candidates]
-        best = _least(errors)
-        common = candidates[best]
+        longest = sorted(training, key=lambda stretch: -len(stretch.origins))
+        able = [s for s in longest if s.code in judges and 0 <= s.code < self.n_series][: len(self.own)]
+        n_horizons, n_targets = {}, {}
+        for stretch in able:
+            code = stretch.code
+            own, own_judge = self._sums([stretch], measures), self._sums([judges[code]], measures)
+            n_horizons[code], n_targets[code] = own_judge.n_horizons, max(float(own_judge.n_targets.sum()), 1.0)
+            for choice in choices:
+                maps = own.mean_maps(choice.ridges, choice.common, SERIES_STRENGTHS, CHOICE_REFINEMENTS)
+                choice.curves[code] = own_judge.squared_errors(maps)
+                nearest = maps[_last_least(choice.curves[code].tolist())]
+                change = own_judge.window_errors(nearest) - own_judge.window_errors(choice.common)
+                choice.blocks.index_add_(0, block_of[code], change)
+        best = choices[0]
+        for choice in choices[1:]:
+            if is_less_for_sure(choice.blocks, best.blocks):
+                best = choice
 
-        candidates_of = {s.code: s for s in training if s.code in judges and 0 <= s.code < self.n_series}
-        sums = {}
-        for code, stretch in candidates_of.items():
-            own = self._problem([stretch], scales).solve(common, SERIES_STRENGTHS)
-            sums[code] = torch.tensor([judges[code].squared_error(weights) for weights in own], dtype=torch.float64)
-        chosen = _choose_strengths(sums, judges)
-        gains = {code: float(sums[code][-1] - sums[code][place]) for code, place in chosen.items()}
-        earners = sorted(gains, key=lambda code: -gains[code])[: len(self.own)]
-        strengths = {code: SERIES_STRENGTHS[chosen[code]] for code in sorted(earners)}
-        self._fit_own(common, candidates_of, scales, strengths)
+        own_places = _choose_strengths(best.curves, n_horizons, n_targets)
+        gain = sum(float(best.curves[code][-1] - best.curves[code][place]) for code, place in own_places.items())
+        n_judged = max(float(judge.n_targets.sum()), 1.0)
         self.report = FloorReport(
-            common_strength=COMMON_STRENGTHS[best],
-            own_strengths=strengths,
-            n_series=len(scales),
-            naive_error=errors[-1] / n_judged,
-            common_error=errors[best] / n_judged,
-            floor_error=(errors[best] - sum(gains[code] for code in earners)) / n_judged,
+            ridges=best.ridges,
+            common_strength=best.common_strength,
+            own_strengths={code: SERIES_STRENGTHS[place] for code, place in sorted(own_places.items())},
+            n_series=len(measures),
+            naive_error=float(judge.yy.sum()) / n_judged,
+            common_error=best.common_error / n_judged,
+            floor_error=(best.common_error - gain) / n_judged,
         )
+        self.refit(training)
         return self.report
+
+    def _common_choices(self, pooled: RidgeSums, judge: RidgeSums) -> list[_Choice]:
+        """For each set of ridges the common map, by the strength that forecasts best; naive unless that is better."""
+        block = torch.cat([torch.zeros(0, dtype=torch.long), *judge.blocks()])
+        n_blocks = int(block.max()) + 1 if len(block) else 0
+        naive = torch.zeros_like(pooled.xy)
+
+        def in_blocks(maps: Tensor) -> Tensor:
+            return torch.zeros(n_blocks, dtype=torch.float64).index_add(0, block, judge.window_errors(maps))
+
+        choices, naive_blocks = [], in_blocks(naive)
+        for ridges in ridge_sets(self.context):
+            maps = pooled.mean_maps(ridges, naive, COMMON_STRENGTHS, CHOICE_REFINEMENTS)
+            errors = judge.squared_errors(maps)
+            best = _last_least(errors.tolist())
+            blocks = in_blocks(maps[best])
+            if not is_less_for_sure(blocks, naive_blocks):
+                best, blocks = len(maps) - 1, naive_blocks.clone()
+            choices.append(_Choice(ridges, maps[best], COMMON_STRENGTHS[best], float(errors[best]), blocks))
+        return choices
 
     @torch.no_grad()
     def refit(self, training: Sequence[Stretch]) -> None:
-        """Fit again on other rows (all of them, say) with the strengths that `fit` chose."""
+        """Fit again on other rows (all of them, say) with the ridges and strengths that `fit` chose."""
         if self.report is None:
             raise_problem(
                 NotFittedError, Problem("a floor without chosen strengths", "fit before refit", "Call fit() first.")
             )
-        scales = {stretch.code: stretch.scale() for stretch in training}
-        pooled = self._problem(training, scales)
-        (common,) = pooled.solve(torch.zeros_like(pooled.xy), [self.report.common_strength])
-        self._fit_own(common, {stretch.code: stretch for stretch in training}, scales, self.report.own_strengths)
-
-    def _problem(self, stretches: Sequence[Stretch], scales: dict[int, float]) -> _Problem:
-        return _Problem(self.context, self.horizon, [(stretch, scales[stretch.code]) for stretch in stretches])
-
-    def _fit_own(
-        self, common: Tensor, stretches: dict[int, Stretch], scales: dict[int, float], strengths: dict[int, float]
-    ) -> None:
+        report, measures = self.report, {stretch.code: stretch.measure() for stretch in training}
+        pooled = self._sums(training, measures)
+        (common,) = pooled.mean_maps(report.ridges, torch.zeros_like(pooled.xy), [report.common_strength])
         self.common.copy_(common)
         self.own.zero_()
         self.map_of_series.fill_(-1)
-        for row, code in enumerate(code for code in strengths if code in stretches):
-            (self.own[row],) = self._problem([stretches[code]], scales).solve(common, [strengths[code]])
+        self.levels.zero_()
+        self.has_level.zero_()
+        for code, measure in measures.items():
+            if 0 <= code < self.n_series:
+                self.levels[code], self.has_level[code] = measure.level, True
+        stretches = {stretch.code: stretch for stretch in training}
+        for row, code in enumerate(code for code in report.own_strengths if code in stretches):
+            own = self._sums([stretches[code]], measures)
+            (self.own[row],) = own.mean_maps(report.ridges, common, [report.own_strengths[code]])
             self.map_of_series[code] = row
 
+    def _sums(self, stretches: Iterable[Stretch], measures: dict[int, Measure]) -> RidgeSums:
+        return RidgeSums(self.context, self.horizon, [(stretch, measures[stretch.code]) for stretch in stretches])
 
-def _choose_strengths(sums: dict[int, Tensor], judges: dict[int, _Problem]) -> dict[int, int]:
+
+def _choose_strengths(
+    curves: dict[int, Tensor], n_horizons: dict[int, float], n_targets: dict[int, float]
+) -> dict[int, int]:
     """The place of each series' strength, for those that earn a map of their own.
 
     A few validation windows choose by luck, so every series' error curve is joined by the curve of all series, which
     counts as much as `PRIOR_HORIZONS` horizons of its own.
     """
-    n_targets = {code: max(float(judges[code].n_targets.sum()), 1.0) for code in sums}
-    everyone = sum(sums.values(), torch.zeros(len(SERIES_STRENGTHS), dtype=torch.float64)) / max(
+    everyone = sum(curves.values(), torch.zeros(len(SERIES_STRENGTHS), dtype=torch.float64)) / max(
         sum(n_targets.values()), 1.0
     )
     chosen = {}
-    for code, curve in sums.items():
-        score = judges[code].n_horizons * curve / n_targets[code] + PRIOR_HORIZONS * everyone
-        place = _least(score.tolist())
+    for code, curve in curves.items():
+        place = _last_least((n_horizons[code] * curve / n_targets[code] + PRIOR_HORIZONS * everyone).tolist())
         if math.isfinite(SERIES_STRENGTHS[place]):
             chosen[code] = place
     return chosen
 
 
-def _least(errors: Sequence[float]) -> int:
+def _last_least(errors: Sequence[float]) -> int:
     """The place of the least error; of equal ones the last, which is the most shrunken."""
     return min(range(len(errors)), key=lambda index: (errors[index], -index))
 
 
-def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
-    """The network's share of the forecast: ⟨r, e⟩ / ⟨r, r⟩ on validation, shrunk by its uncertainty, within 0 … 1.
+def is_less_for_sure(errors: Tensor, others: Tensor) -> bool:
+    """Whether errors (n_blocks,) are below others by more than the standard error of their difference.
 
-    Of the network's correction r and what the floor missed e, it takes the sums over each window's observed targets:
-    dot (n,) = Σ r·e and norm (n,) = Σ r·r. block (n,): windows of one block overlap or share their time: one sample.
-
-    With w the ratio, s its standard error over blocks and t the 99.9 % point of Student's distribution, the share is
-    min(w, 1) (1 − (t s / w)²): 0 unless w is well above 0. The weights that r comes from were chosen on the same
-    windows, epoch by epoch, so a milder test would reward luck (on random walks 2 s let 3 of 20 through).
-
-    Example:
-        >>> fit_share(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([2.0, 4.0, 2.0]), torch.arange(3))
-        0.5
+    Some map always looks a little better than the naive forecast of a random walk. One block decides alone.
     """
-    _, place = block.unique(return_inverse=True)
-    n_blocks = int(place.max()) + 1 if len(place) else 0
-    dots, norms = (torch.zeros(n_blocks, dtype=torch.float64).index_add(0, place, x.double()) for x in (dot, norm))
-    if n_blocks < 2 or norms.sum() <= 0 or dots.sum() <= 0:
-        return 0.0
-    weight = float(dots.sum() / norms.sum())
-    variance = float((dots - weight * norms).square().sum() / norms.sum() ** 2) * n_blocks / (n_blocks - 1)
-    certainty = max(0.0, 1.0 - _student_point(n_blocks - 1) ** 2 * variance / weight**2)
-    return min(1.0, weight) * certainty
-
-
-def _student_point(freedom: int) -> float:
-    """The 99.9 % point of Student's t (Abramowitz and Stegun 26.7.5, three terms)."""
-    z = 3.0902
-    first = (z**3 + z) / (4 * freedom)
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    return z + first + second
+    gains = others - errors
+    deviation = float(gains.std()) * math.sqrt(len(gains)) if len(gains) > 1 else 0.0
+    return float(gains.sum()) > deviation

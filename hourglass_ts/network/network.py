@@ -219,6 +219,7 @@ def example_batch(config: NetworkConfig, batch_size: int = 2, seed: int = 0) -> 
         future_covariates=torch.randn(batch_size, config.horizon, config.n_future, generator=generator),
         static=torch.randn(batch_size, config.n_static, generator=generator),
         series=torch.zeros(batch_size, dtype=torch.long),
+        units=torch.tensor([[0.0, 1.0]]).repeat(batch_size, 1),
     )
 
 

@@ -28,3 +28,5 @@ class WindowBatch:
     """(B, n_static) what never changes in a series."""
     series: Tensor
     """(B,) the number of the series; any number that the model does not know means an unseen one."""
+    units: Tensor
+    """(B, 2) centre and scale that the values were normalised by, each window's own."""

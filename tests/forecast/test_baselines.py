@@ -65,9 +65,9 @@ def wave(n: int = 80, seed: int = 0) -> np.ndarray:
     return 5 + np.sin(np.arange(n) / 3) + 0.3 * np.random.default_rng(seed).normal(size=n)
 
 
-def test_ridge_floor_is_ridge_regression() -> None:
-    """With the strengths it reports, both of its solutions in plain numpy."""
-    values, context, horizon = wave(), 6, 2
+def test_ridge_floor_is_the_mean_of_ridge_regressions() -> None:
+    """With the ridges and strengths it reports, their solutions in plain numpy."""
+    values, context, horizon = wave(400), 16, 2
     model = RidgeFloor(horizon, context).fit(frame_of(list(values)), time="t", target="y")
     common, own = model.report_.common_strength, model.report_.own_strengths.get(0, np.inf)
     assert common in COMMON_STRENGTHS
@@ -76,13 +76,25 @@ def test_ridge_floor_is_ridge_regression() -> None:
 
     scaled = (values - values.mean()) / values.std()
     origins = range(context - 1, len(values) - horizon)
-    x = np.stack([scaled[o - context + 1 : o + 1] - scaled[o] for o in origins])
+    seen = scaled[: origins[-1] + 1]  # level and unit are those of the rows up to the last origin
+    x = np.stack([[*(scaled[o - context + 1 : o] - scaled[o]), scaled[o] - seen.mean()] for o in origins])
     y = np.stack([scaled[o + 1 : o + 1 + horizon] - scaled[o] for o in origins])
-    unit = scaled[: origins[-1] + 1].var()  # strengths are in units of the variance up to the last origin
-    weights = np.linalg.solve(x.T @ x + unit * common * np.eye(context), x.T @ y)
+
+    def mean_of_ridges(prior: np.ndarray, strength: float) -> np.ndarray:
+        solutions = []
+        for ridge in model.report_.ridges:
+            read, weights = ridge.weights(context).numpy() > 0, prior.copy()
+            penalty = seen.var() * strength * np.diag(1 / ridge.weights(context).numpy()[read] ** 2)
+            right = x[:, read].T @ (y - x[:, ~read] @ prior[~read]) + penalty @ prior[read]
+            weights[read] = np.linalg.solve(x[:, read].T @ x[:, read] + penalty, right)
+            solutions.append(weights)
+        return np.mean(solutions, axis=0)
+
+    weights = mean_of_ridges(np.zeros((context, horizon)), common)
     if np.isfinite(own):
-        weights = np.linalg.solve(x.T @ x + unit * own * np.eye(context), x.T @ y + unit * own * weights)
-    expected = scaled[-1] + (scaled[-context:] - scaled[-1]) @ weights
+        weights = mean_of_ridges(weights, own)
+    last = np.array([*(scaled[-context:-1] - scaled[-1]), scaled[-1] - seen.mean()])
+    expected = scaled[-1] + last @ weights
     np.testing.assert_allclose(model.forecast()["forecast"], values.mean() + values.std() * expected, rtol=1e-4)
 
 

@@ -19,7 +19,7 @@ from hourglass_ts.forecast.neural import TrainedHourGlass, new_model
 from hourglass_ts.forecast.plan import WindowPlan
 from hourglass_ts.forecaster import HourGlassForecaster
 from hourglass_ts.frames.schema import OBSERVED, STEP, VALUE, Roles, check_frame
-from hourglass_ts.network.floor import Stretch
+from hourglass_ts.network.ridge import Measure, Stretch
 from hourglass_ts.windows.dataset import window_dataset
 from hourglass_ts.windows.encode import TARGET, WEIGHT, TableEncoder
 
@@ -85,7 +85,7 @@ def test_placeholders_are_no_targets_of_the_floor() -> None:
     origins = torch.arange(13, 117)
     for junk in (0.0, 1e6):
         part = Stretch(0, torch.where(observed, values, junk), observed, origins)
-        ((inputs, targets, seen),) = part.windows(14, 3, 1.0)
+        ((inputs, targets, seen),) = part.windows(14, 3, Measure(0.0, 1.0))
         assert len(inputs) == int(observed[13:117].sum())  # an origin in a hole is none
         assert targets.abs().max() < 10
         assert (targets[~seen] == 0).all()

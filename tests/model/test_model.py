@@ -21,7 +21,7 @@ from pytorch_forecasting.metrics import (
 )
 from pytorch_forecasting.tuning import Tuner
 
-from hourglass_ts import HourGlassModel
+from hourglass_ts import HourGlassModel, StudentTDistributionLoss
 from hourglass_ts.errors import DataError, NotFittedError, SettingsError
 from hourglass_ts.model._reader import target_scale
 
@@ -440,7 +440,7 @@ def test_checkpoint_restores_floor_share_and_forecast(tmp_path):
     assert bool(loaded.floor_fitted)
 
 
-@pytest.mark.parametrize("loss", [MAE(), QuantileLoss(), NormalDistributionLoss()])
+@pytest.mark.parametrize("loss", [MAE(), QuantileLoss(), NormalDistributionLoss(), StudentTDistributionLoss()])
 def test_training_resumes_from_a_checkpoint(tmp_path, loss):
     training, validation = split(make_frame())
     model = make_model(training, loss=loss, noise=0.0)

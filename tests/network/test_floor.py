@@ -1,4 +1,4 @@
-"""The linear floor against a slow reference, and the gate."""
+"""The linear floor against a slow reference."""
 
 import math
 
@@ -8,7 +8,8 @@ import torch
 
 from hourglass_ts.errors import NotFittedError
 from hourglass_ts.network import floor as floor_module
-from hourglass_ts.network.floor import LinearFloor, Stretch, _Problem, fit_share
+from hourglass_ts.network.floor import LinearFloor, is_less_for_sure, ridge_sets
+from hourglass_ts.network.ridge import Measure, Ridge, RidgeSums, Stretch
 
 CONTEXT, HORIZON = 6, 3
 
@@ -23,51 +24,100 @@ def stretch(values, observed=None, code=0, start=CONTEXT - 1, stop=None):
     return Stretch(code, values, observed, torch.arange(start, (stop or len(values)) - HORIZON))
 
 
-def ridge_by_columns(part, scale, prior, strength):
+def ridge_by_columns(part, measure, ridge, prior, strength):
     """The reference: window by window in plain loops, every lead a least squares problem of its own."""
-    weights = np.zeros((CONTEXT, HORIZON))
-    values, observed = part.values.double().numpy() / scale, part.observed.numpy()
+    weights = ridge.weights(CONTEXT).numpy()
+    maps = prior.copy()
+    values, observed = (part.values.double().numpy() - measure.level) / measure.scale, part.observed.numpy()
     for lead in range(HORIZON):
         rows, targets = [], []
-        for origin in part.origins.tolist():
+        for origin in part.used_origins(CONTEXT).tolist():
             target = origin + lead + 1
             if observed[origin] and target < len(values) and observed[target]:
                 window = [values[origin - back] if origin >= back else values[origin] for back in range(CONTEXT)][::-1]
-                rows.append(np.array(window) - values[origin])
+                rows.append([*(np.array(window) - values[origin])[:-1], values[origin]])
                 targets.append(values[target] - values[origin])
         X, y = np.array(rows), np.array(targets)
-        right = X.T @ y + strength * prior[:, lead]
-        weights[:, lead] = np.linalg.solve(X.T @ X + strength * np.eye(CONTEXT), right)
-    return weights
+        read = weights > 0
+        right = X[:, read].T @ (y - X[:, ~read] @ prior[~read, lead])
+        penalty = np.diag(strength / weights[read] ** 2)
+        maps[read, lead] = np.linalg.solve(X[:, read].T @ X[:, read] + penalty, right + penalty @ prior[read, lead])
+    return maps
+
+
+def sums_of(part):
+    return RidgeSums(CONTEXT, HORIZON, [(part, Measure(0.3, 2.0))])
 
 
 @pytest.mark.parametrize("strength", [0.5, 10.0, 1000.0])
 @pytest.mark.parametrize("missing", [0.0, 0.3])
-@pytest.mark.parametrize("start", [0, CONTEXT - 1])
-def test_solution_is_the_ridge_of_every_lead(strength, missing, start, monkeypatch):
-    monkeypatch.setattr(floor_module, "REFINEMENTS", 30)
-    values = wave()
+@pytest.mark.parametrize("length", [120, CONTEXT + 2], ids=["whole windows", "windows that begin before the series"])
+@pytest.mark.parametrize("ridge", [Ridge(CONTEXT, level=False), Ridge(CONTEXT // 2, level=True)])
+def test_solution_is_the_ridge_of_every_lead(strength, missing, length, ridge):
+    values = wave(n=length)
     observed = torch.rand(len(values), generator=torch.Generator().manual_seed(1)) >= missing
-    part = stretch(values, observed, start=start)
+    part = stretch(values, observed, start=0)
     prior = torch.randn(CONTEXT, HORIZON, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    (ours,) = _Problem(CONTEXT, HORIZON, [(part, 2.0)]).solve(prior, [strength])
-    expected = ridge_by_columns(part, 2.0, prior.numpy(), strength)
-    np.testing.assert_allclose(ours.numpy(), expected, atol=2e-4)
+    sums = sums_of(part)
+    (ours,) = sums.solve(ridge.weights(CONTEXT), prior, [strength], refinements=40)
+    expected = ridge_by_columns(part, sums.parts[0][1], ridge, prior.numpy(), strength)
+    np.testing.assert_allclose(ours.numpy(), expected, atol=5e-4)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(ours.numpy(), 1.01 * expected, atol=5e-4)
 
 
 def test_few_refinements_are_enough_for_scattered_holes():
     values = wave(n=600)
     observed = torch.rand(len(values), generator=torch.Generator().manual_seed(1)) >= 0.3
-    part = stretch(values, observed)
+    part, ridge = stretch(values, observed), Ridge(CONTEXT, level=True)
     prior = torch.zeros(CONTEXT, HORIZON, dtype=torch.float64)
-    (ours,) = _Problem(CONTEXT, HORIZON, [(part, 1.0)]).solve(prior, [10.0])
-    np.testing.assert_allclose(ours.numpy(), ridge_by_columns(part, 1.0, prior.numpy(), 10.0), atol=5e-3)
+    sums = sums_of(part)
+    (ours,) = sums.solve(ridge.weights(CONTEXT), prior, [10.0])
+    expected = ridge_by_columns(part, sums.parts[0][1], ridge, prior.numpy(), 10.0)
+    np.testing.assert_allclose(ours.numpy(), expected, atol=5e-3)
 
 
 def test_infinite_strength_is_the_prior():
     prior = torch.ones(CONTEXT, HORIZON, dtype=torch.float64)
-    (ours,) = _Problem(CONTEXT, HORIZON, [(stretch(wave()), 1.0)]).solve(prior, [math.inf])
+    (ours,) = sums_of(stretch(wave())).solve(torch.ones(CONTEXT), prior, [math.inf])
     assert torch.equal(ours, prior)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_errors_from_the_sums_are_those_of_the_windows(missing):
+    values = wave()
+    observed = torch.rand(len(values), generator=torch.Generator().manual_seed(1)) >= missing
+    sums = sums_of(stretch(values, observed))
+    maps = [torch.randn(CONTEXT, HORIZON, generator=torch.Generator().manual_seed(n)).double() for n in range(3)]
+    for total, one in zip(sums.squared_errors(maps), maps, strict=True):
+        by_window = 0.0
+        for inputs, targets, seen in sums.windows():
+            by_window += float((targets - inputs @ one.float())[seen].square().sum())
+        assert float(total) == pytest.approx(by_window, rel=1e-5)
+        assert float(sums.window_errors(one).sum()) == pytest.approx(by_window, rel=1e-5)
+
+
+def test_the_floor_is_the_mean_of_its_ridges():
+    sums, prior = sums_of(stretch(wave(n=300))), torch.zeros(CONTEXT, HORIZON, dtype=torch.float64)
+    ridges = ridge_sets(CONTEXT)[-1]
+    (mean,) = sums.mean_maps(ridges, prior, [10.0])
+    alone = [sums.solve(ridge.weights(CONTEXT), prior, [10.0])[0] for ridge in ridges]
+    torch.testing.assert_close(mean, sum(alone) / len(alone))
+
+
+def test_a_short_context_joins_where_it_is_long_enough():
+    assert [len(ridges) for ridges in ridge_sets(15)] == [1, 2]
+    assert ridge_sets(16)[-1][-1] == Ridge(8, level=True)
+
+
+def test_less_for_sure_asks_for_more_than_the_standard_error():
+    others = torch.full((10,), 5.0)
+    noise = torch.tensor([1.0, -1.0] * 5)
+    assert is_less_for_sure(others - 1.0 + noise, others)
+    assert not is_less_for_sure(others - 0.1 + noise, others)
+    assert not is_less_for_sure(others, others)
+    assert is_less_for_sure(others[:1] - 0.1, others[:1])
+    assert not is_less_for_sure(others[:0], others[:0])
 
 
 def fitted(n_series=2, walk=False, **changes):
@@ -95,12 +145,36 @@ def test_floor_of_a_random_walk_is_nearly_naive():
     assert floor.common.abs().max() < 0.1
 
 
+def test_floor_returns_to_the_level_of_a_series_that_does():
+    rng = np.random.default_rng(0)
+    values = np.zeros(3000)
+    for step in range(1, len(values)):
+        values[step] = 0.7 * values[step - 1] + rng.normal()
+    series = torch.tensor(50.0 + values, dtype=torch.float32)
+    floor = LinearFloor(CONTEXT, HORIZON, 1)
+    report = floor.fit([stretch(series[:2000])], [stretch(series, start=1999)])
+    assert Ridge(CONTEXT, level=True) in report.ridges
+    assert float(floor.levels[0]) == pytest.approx(50.0, abs=0.3)
+    past = torch.full((1, CONTEXT), 55.0)
+    present = torch.ones_like(past, dtype=torch.bool)
+    assert float(floor(past, present, torch.tensor([0]))[0, -1]) < 54.0
+    torch.testing.assert_close(floor(past, present, torch.tensor([-1])), torch.full((1, HORIZON), 55.0))
+
+
+def inputs_of(floor, past, codes):
+    distance = past[:, -1] - floor.levels[torch.tensor(codes)]
+    distance[torch.tensor(codes) >= floor.n_series] = 0.0
+    return torch.cat([past[:, :-1] - past[:, -1:], distance[:, None]], dim=1)
+
+
 def test_forward_is_the_map_of_the_series():
-    floor, _, _, _, series = fitted()
+    floor, _, _, _, series = fitted(level=2.0)
     floor.own[0], floor.map_of_series[1] = torch.ones(CONTEXT, HORIZON), 0
     past = torch.stack([values[-CONTEXT:] for values in series] * 2)
     out = floor(past, torch.ones_like(past, dtype=torch.bool), torch.tensor([0, 1, 7, -1]))
-    inputs = past - past[:, -1:]
+    inputs = inputs_of(floor, past, [0, 1, 2, 2])
+    assert (inputs[2:, -1] == 0).all()
+    assert (inputs[:2, -1] != 0).all()
     maps = [floor.own[floor.map_of_series[0]] if floor.map_of_series[0] >= 0 else floor.common, floor.own[0]]
     maps += [floor.common, floor.common]
     for row, weights in enumerate(maps):
@@ -108,10 +182,12 @@ def test_forward_is_the_map_of_the_series():
 
 
 def test_forecast_follows_shift_and_scale():
-    floor, *_, series = fitted()
+    floor, *_, series = fitted(level=2.0)
     past = series[0][-CONTEXT:][None]
     present, code = torch.ones_like(past, dtype=torch.bool), torch.tensor([0])
-    torch.testing.assert_close(floor(5 * past + 3, present, code), 5 * floor(past, present, code) + 3)
+    normalised = floor((past - 3) / 5, present, code, units=torch.tensor([[3.0, 5.0]]))
+    torch.testing.assert_close(3 + 5 * normalised, floor(past, present, code))
+    assert not torch.allclose(3 + 5 * floor((past - 3) / 5, present, code), floor(past, present, code))
 
 
 def test_pads_say_nothing():
@@ -164,6 +240,14 @@ def test_own_maps_stay_within_their_memory(monkeypatch):
     assert len(report.own_strengths) <= 1
 
 
+def test_windows_cut_short_count_only_where_there_are_no_others():
+    long, short = stretch(wave(), start=2), stretch(wave(n=7), start=2)
+    assert int(long.used_origins(CONTEXT).min()) == CONTEXT - 1
+    assert short.used_origins(CONTEXT).tolist() == [2, 3]
+    padded = RidgeSums(CONTEXT, HORIZON, [(stretch(wave()), Measure(0.0, 1.0))])
+    torch.testing.assert_close(RidgeSums(CONTEXT, HORIZON, [(long, Measure(0.0, 1.0))]).xx, padded.xx)
+
+
 def test_constant_and_short_series_stay_defined():
     floor = LinearFloor(CONTEXT, HORIZON, 3)
     constant, short = torch.full((40,), 7.0), wave(n=4)
@@ -172,54 +256,3 @@ def test_constant_and_short_series_stay_defined():
     past = torch.full((1, CONTEXT), 7.0)
     out = floor(past, torch.ones_like(past, dtype=torch.bool), torch.tensor([0]))
     torch.testing.assert_close(out, torch.full((1, HORIZON), 7.0))
-
-
-# --- the gate --------------------------------------------------------------------------------------------------------
-
-
-def sums(residual, error):
-    return (residual * error).sum(1), residual.square().sum(1)
-
-
-def test_share_is_the_weight_when_evidence_is_plenty():
-    generator = torch.Generator().manual_seed(0)
-    residual = torch.randn(2000, 4, generator=generator)
-    error = 0.6 * residual + 0.1 * torch.randn(2000, 4, generator=generator)
-    assert fit_share(*sums(residual, error), torch.arange(2000)) == pytest.approx(0.6, abs=0.01)
-
-
-def test_share_of_noise_is_mostly_zero():
-    generator = torch.Generator().manual_seed(0)
-    shares = []
-    for _ in range(200):
-        residual, error = torch.randn(50, 4, generator=generator), torch.randn(50, 4, generator=generator)
-        shares.append(fit_share(*sums(residual, error), torch.arange(50)))
-    assert np.mean(np.array(shares) > 0) < 0.06
-    assert np.mean(shares) < 0.01
-
-
-@pytest.mark.parametrize(
-    ("residual", "error", "expected"),
-    [(1.0, 5.0, 1.0), (1.0, -1.0, 0.0), (0.0, 1.0, 0.0)],
-)
-def test_share_stays_between_nothing_and_all(residual, error, expected):
-    part = sums(torch.full((9, 2), residual), torch.full((9, 2), error))
-    assert fit_share(*part, torch.arange(9)) == expected
-
-
-def test_overlapping_windows_are_not_independent_evidence():
-    generator = torch.Generator().manual_seed(1)
-    residual = torch.randn(6, 4, generator=generator)
-    error = 0.5 * residual + 0.8 * torch.randn(6, 4, generator=generator)
-    dot, norm = sums(residual, error)
-    once = fit_share(dot, norm, torch.arange(6))
-    copied = fit_share(dot.repeat(50), norm.repeat(50), torch.arange(6).repeat(50))
-    careless = fit_share(dot.repeat(50), norm.repeat(50), torch.arange(300))
-    assert copied == pytest.approx(once)
-    assert careless > once
-
-
-def test_no_evidence_gives_no_share():
-    empty = torch.zeros(0)
-    assert fit_share(empty, empty, empty) == 0.0
-    assert fit_share(torch.ones(3), torch.ones(3), torch.zeros(3)) == 0.0

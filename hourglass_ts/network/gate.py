@@ -1,0 +1,68 @@
+"""The gate: how much of what the network adds to the floor has earned its place in the forecast."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MIN_TIME_BLOCKS = 8
+
+
+def evidence_blocks(time: Tensor, series: Tensor, horizon: int) -> Tensor:
+    """(n,) the block of each window, from the step of its origin and its series (n,): two horizons of time are one.
+
+    Windows of one block overlap, or share their time: one sample. Where there are fewer than eight such blocks, every
+    series' windows of a block are a sample.
+    """
+    _, block = time.div(2 * horizon, rounding_mode="floor").unique(return_inverse=True)
+    if len(block) and block.max() + 1 < MIN_TIME_BLOCKS:
+        block = block + series * len(block)
+    return block
+
+
+def window_evidence(residual: Tensor, error: Tensor, absolute: bool) -> tuple[Tensor, Tensor]:
+    """Σ w r·e and Σ w r·r of each window (n,), from the network's correction r and what the floor missed e (n, H).
+
+    For squared errors w is 1. For absolute ones it is 1 / (|e| + |e − r|): then Σ w (e² − (e − r)²) is
+    Σ (|e| − |e − r|), so the squares say of floor and network what absolute errors say, and no outlier decides alone.
+
+    Example:
+        >>> window_evidence(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]]), absolute=False)
+        (tensor([9.]), tensor([5.]))
+    """
+    weight = 1.0 / (error.abs() + (error - residual).abs()) if absolute else torch.ones_like(error)
+    weight = weight.where(residual != 0, 0.0)
+    return (weight * residual * error).sum(1), (weight * residual.square()).sum(1)
+
+
+def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
+    """The network's share of the forecast: ⟨r, e⟩ / ⟨r, r⟩ on validation, shrunk by its uncertainty, within 0 … 1.
+
+    dot, norm (n,): of each window, as `window_evidence` gives them. block (n,): windows of one block overlap or share
+    their time: one sample.
+
+    With w the ratio, s its standard error over blocks and t the 99.9 % point of Student's distribution, the share is
+    min(w, 1) (1 − (t s / w)²): 0 unless w is well above 0. The weights that r comes from were chosen on the same
+    windows, epoch by epoch, so a milder test would reward luck (on random walks 2 s let 3 of 20 through).
+
+    Example:
+        >>> fit_share(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([2.0, 4.0, 2.0]), torch.arange(3))
+        0.5
+    """
+    _, place = block.unique(return_inverse=True)
+    n_blocks = int(place.max()) + 1 if len(place) else 0
+    dots, norms = (torch.zeros(n_blocks, dtype=torch.float64).index_add(0, place, x.double()) for x in (dot, norm))
+    if n_blocks < 2 or norms.sum() <= 0 or dots.sum() <= 0:
+        return 0.0
+    weight = float(dots.sum() / norms.sum())
+    variance = float((dots - weight * norms).square().sum() / norms.sum() ** 2) * n_blocks / (n_blocks - 1)
+    certainty = max(0.0, 1.0 - _student_point(n_blocks - 1) ** 2 * variance / weight**2)
+    return min(1.0, weight) * certainty
+
+
+def _student_point(freedom: int) -> float:
+    """The 99.9 % point of Student's t (Abramowitz and Stegun 26.7.5, three terms)."""
+    z = 3.0902
+    first = (z**3 + z) / (4 * freedom)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    return z + first + second

@@ -1,0 +1,90 @@
+"""The gate: the network's share of the forecast, from evidence in blocks."""
+
+import numpy as np
+import pytest
+import torch
+
+from hourglass_ts.network.gate import evidence_blocks, fit_share, window_evidence
+
+
+def sums(residual, error):
+    return (residual * error).sum(1), residual.square().sum(1)
+
+
+def test_share_is_the_weight_when_evidence_is_plenty():
+    generator = torch.Generator().manual_seed(0)
+    residual = torch.randn(2000, 4, generator=generator)
+    error = 0.6 * residual + 0.1 * torch.randn(2000, 4, generator=generator)
+    assert fit_share(*sums(residual, error), torch.arange(2000)) == pytest.approx(0.6, abs=0.01)
+
+
+def test_share_of_noise_is_mostly_zero():
+    generator = torch.Generator().manual_seed(0)
+    shares = []
+    for _ in range(200):
+        residual, error = torch.randn(50, 4, generator=generator), torch.randn(50, 4, generator=generator)
+        shares.append(fit_share(*sums(residual, error), torch.arange(50)))
+    assert np.mean(np.array(shares) > 0) < 0.06
+    assert np.mean(shares) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("residual", "error", "expected"),
+    [(1.0, 5.0, 1.0), (1.0, -1.0, 0.0), (0.0, 1.0, 0.0)],
+)
+def test_share_stays_between_nothing_and_all(residual, error, expected):
+    part = sums(torch.full((9, 2), residual), torch.full((9, 2), error))
+    assert fit_share(*part, torch.arange(9)) == expected
+
+
+def test_overlapping_windows_are_not_independent_evidence():
+    generator = torch.Generator().manual_seed(1)
+    residual = torch.randn(6, 4, generator=generator)
+    error = 0.5 * residual + 0.8 * torch.randn(6, 4, generator=generator)
+    dot, norm = sums(residual, error)
+    once = fit_share(dot, norm, torch.arange(6))
+    copied = fit_share(dot.repeat(50), norm.repeat(50), torch.arange(6).repeat(50))
+    careless = fit_share(dot.repeat(50), norm.repeat(50), torch.arange(300))
+    assert copied == pytest.approx(once)
+    assert careless > once
+
+
+def test_no_evidence_gives_no_share():
+    empty = torch.zeros(0)
+    assert fit_share(empty, empty, empty) == 0.0
+    assert fit_share(torch.ones(3), torch.ones(3), torch.zeros(3)) == 0.0
+
+
+def test_two_horizons_of_time_are_one_block():
+    time = torch.arange(100)
+    block = evidence_blocks(time, torch.zeros(100, dtype=torch.long), horizon=5)
+    assert len(block.unique()) == 10
+    assert (block == time // 10).all()
+
+
+def test_where_time_has_few_blocks_every_series_is_a_sample():
+    time, series = torch.arange(40).repeat(3), torch.arange(3).repeat_interleave(40)
+    block = evidence_blocks(time, series, horizon=5)
+    assert len(block.unique()) == 12
+    assert all(len(series[block == place].unique()) == 1 for place in block.unique())
+
+
+def test_weighted_squares_gain_what_absolute_errors_gain():
+    generator = torch.Generator().manual_seed(0)
+    residual = torch.randn(50, 4, generator=generator, dtype=torch.float64)
+    error = torch.randn(50, 4, generator=generator, dtype=torch.float64)
+    residual[0], error[1] = 0.0, 0.0
+    dot, norm = window_evidence(residual, error, absolute=True)
+    gain = (error.abs() - (error - residual).abs()).sum(1)
+    torch.testing.assert_close(2 * dot - norm, gain)
+    plain, square = window_evidence(residual, error, absolute=False)
+    torch.testing.assert_close(2 * plain - square, (error.square() - (error - residual).square()).sum(1))
+
+
+def test_an_outlier_decides_by_its_square_alone():
+    residual = torch.full((40, 4), 0.5)
+    error = torch.full((40, 4), 0.5)
+    error[0] = -300.0
+    block = torch.arange(40)
+    assert fit_share(*window_evidence(residual, error, absolute=True), block) > 0.5
+    assert fit_share(*window_evidence(residual, error, absolute=False), block) == 0.0
