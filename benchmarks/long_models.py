@@ -9,6 +9,7 @@ it takes its own validation tail; `hourglass-no-floor` is its network alone.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -74,16 +75,20 @@ class Ridge:
 
     def __init__(self, windows: Windows, *, refit: bool) -> None:
         self.windows = windows
+        begun = time.process_time()
         self.floor = LinearFloor(windows.context, windows.horizon, windows.n_channels)
         training = stretches(windows, "training")
         report = self.floor.fit(training, stretches(windows, "validation"))
+        curve = [[time.process_time() - begun, report.floor_error]]
         if refit:
             self.floor.refit(stretches(windows, "training", until=windows.test))
         self.maps = [affine_map(self.floor, code) for code in range(windows.n_channels)]
         n_maps = 1 + int((self.floor.map_of_series >= 0).sum())
         self.facts = {
+            "curve": curve,
             "parameters": n_maps * windows.context * windows.horizon,
             "chosen": {
+                "ridges": [f"{ridge.context}{' and level' * ridge.level}" for ridge in report.ridges],
                 "common_strength": _plain(report.common_strength),
                 "own_strengths": {str(code): _plain(own) for code, own in report.own_strengths.items()},
             },
