@@ -160,7 +160,8 @@ class HourGlassForecaster(PanelForecaster):
             past: columns known up to now alone.
             static: columns that never change in a series.
             warm_start: go on from the weights of the last fit, and with what it knows of covariates, on other rows and
-                series. The floor, each series' scale and the network's share are fitted anew. Without a fit, a first.
+                series. The floor, each series' scale and the network's share are fitted anew, and fairly so where the
+                last rows are newer than those of the last fit. Without a fit, a first.
 
         Raises:
             DataError: with every problem of the frame. SettingsError: with every problem of the settings, or with all

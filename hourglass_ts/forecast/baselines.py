@@ -209,14 +209,16 @@ class RidgeFloor(PanelForecaster):
         observed = panel.table[VALUE].where(panel.table[OBSERVED]).to_numpy()
         self.scaler_ = SeriesScaler.fit(observed, units, len(panel.keys), self.transform)
         series = self._series(panel, np.arange(len(panel.keys)))
-        tail = self.validation or max(self.horizon, max(len(values) for values, _ in series) // 5)
+        longest = max(len(values) for values, _ in series)
+        tail = self.validation or max(self.horizon, longest // 5)
         training, judges, everything = [], [], []
         for code, (values, observed) in enumerate(series):
+            start = longest - len(values)
             last, cut = len(values) - 1 - self.horizon, len(values) - 1 - tail
             origins = torch.arange(min(self.context_ - 1, max(last, 0)), max(last + 1, 0))
-            everything.append(Stretch(code, values, observed, origins))
-            training.append(Stretch(code, values, observed, origins[origins + self.horizon <= cut]))
-            judges.append(Stretch(code, values, observed, origins[origins >= cut]))
+            everything.append(Stretch(code, values, observed, origins, start))
+            training.append(Stretch(code, values, observed, origins[origins + self.horizon <= cut], start))
+            judges.append(Stretch(code, values, observed, origins[origins >= cut], start))
         self.floor_ = LinearFloor(self.context_, self.horizon, len(series))
         self.report_ = self.floor_.fit(training, judges)
         self.floor_.refit(everything)

@@ -15,7 +15,14 @@ MAX_EPOCHS, MOST_STEPS, LEAST_STEPS, DRAWS_PER_EPOCH = 20, 50, 10, 16
 MOST_WINDOWS, LEAST_WINDOWS, BATCH_NUMBERS = 256, 16, 2**22
 FEW_TOKENS, FEWEST_TOKENS = 4, 2
 
-_SPANS = {86_400 * 10**9: "day", 3_600 * 10**9: "hour", 60 * 10**9: "minute", 10**9: "second"}
+_SPANS = {
+    7 * 86_400 * 10**9: "week",
+    86_400 * 10**9: "day",
+    3_600 * 10**9: "hour",
+    60 * 10**9: "minute",
+    10**9: "second",
+}
+"""Nanoseconds of what a span is told in, the longest first."""
 _SEASONS = {"D": ("week", 7, "days"), "B": ("week", 5, "business days"), "C": ("week", 5, "business days")}
 _SEASONS |= {"W": ("year", 52, "weeks")}
 _SEASONS |= dict.fromkeys(("MS", "ME", "BMS", "BME"), ("year", 12, "months"))
@@ -131,8 +138,10 @@ def _in_seasons(calendar: Calendar, n_steps: int) -> tuple[str | None, float, st
         return season, n_steps / calendar.season_length, "sessions" if season else "steps"
     other = f"{calendar.freq} steps"
     if (step := step_nanoseconds(offset)) is not None:
-        season = _SPANS.get(step * calendar.season_length, "week") if calendar.season_length > 1 else None
-        return season, n_steps / calendar.season_length, f"{_SPANS[step]}s" if step in _SPANS else other
+        length, span = step * calendar.season_length, step * n_steps
+        if calendar.season_length == 1 or length not in _SPANS:
+            length = next((unit for unit in _SPANS if unit <= span), span)
+        return _SPANS.get(length), span / length, f"{_SPANS[step]}s" if step in _SPANS else other
     season, length, steps = _SEASONS.get(offset.rule_code.split("-")[0], (None, 1, other))
     return season, n_steps * offset.n / length, steps if offset.n == 1 else other
 

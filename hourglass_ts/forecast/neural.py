@@ -92,7 +92,8 @@ class TrainedHourGlass:
             )
             for words in settings.words:
                 log.info(words)
-            model.fit_floor(seen, judged)
+            left = None if clock.budget is None else clock.left / (1 + REFIT_COST)
+            model.fit_floor(seen, judged, left)
             curve = train(
                 model,
                 _drawn(seen, settings.steps_per_epoch, settings.batch_size),
@@ -102,7 +103,7 @@ class TrainedHourGlass:
                 reserve=REFIT_COST * (time.monotonic() - begin),
                 goes_on=earlier is not None,
             )
-        _teach_unknown(model, frame)
+        _teach_unknown(model, frame[before_tail.to_numpy()])
         model.refit_floor(windows.cut(frame))
         return cls(
             plan,

@@ -25,14 +25,14 @@ from hourglass_ts.forecast.defaults import FitSettings, default_batch_size
 from hourglass_ts.forecast.neural import TrainedHourGlass, new_model
 from hourglass_ts.forecast.piping import PIPELINES, Piped, Straight
 from hourglass_ts.forecast.plan import WindowPlan
-from hourglass_ts.forecast.training import CURVE, seeded
+from hourglass_ts.forecast.training import curve_frame, seeded
 from hourglass_ts.frames.calendars import Calendar
 from hourglass_ts.frames.features import feature_from_json, feature_to_json, iso_dates
 from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Panel, Roles
 from hourglass_ts.model._model import HourGlassModel
 from hourglass_ts.windows.encode import TableEncoder
 
-SCHEMA_VERSION = 3  # since 2: exchange sessions, columns made from the time; since 3: pipelines
+SCHEMA_VERSION = 4  # since 2: exchange sessions, columns made from the time; 3: pipelines; 4: levels in the floor
 MODEL_FILE, NUMBERS_FILE, CHECKSUM_FILE = "model.json", "numbers.safetensors", "checksums.json"
 
 
@@ -122,7 +122,7 @@ def load_model(
         model,
         plain.get("scaler", params.get("scaler", "standard")),
         _settings(plain, params, model),
-        pd.DataFrame(plain.get("curve"), columns=list(CURVE)),
+        curve_frame(plain.get("curve")),
     )
     params["pipeline"], piping = _piping_from_state(plain.get("pipeline"), panel.given_roles, pipeline)
     return params, piping, panel, trained

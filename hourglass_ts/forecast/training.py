@@ -129,7 +129,13 @@ class LearningCurve(Callback):
 
     def frame(self) -> pd.DataFrame:
         """All rows so far."""
-        return pd.DataFrame(self.rows, columns=list(CURVE)).astype({"epoch": "int64", "step": "int64"})
+        return curve_frame(self.rows)
+
+
+def curve_frame(rows: Any) -> pd.DataFrame:
+    """Rows of `CURVE`, or its columns by name; None for no rows."""
+    types = dict.fromkeys(CURVE, "float64") | {"epoch": "int64", "step": "int64"}
+    return pd.DataFrame(rows, columns=list(CURVE)).astype(types)
 
 
 class TimeLimit(Callback):
@@ -242,8 +248,10 @@ def train(
         StopAtDivergence(),
     ]
     if clock.left <= reserve:
-        log.info("time budget of %g s: none is left to train the network; the floor stands alone", clock.budget)
-        model.share.zero_()
+        alone = "the floor" if model.hparams.floor else "the last value"
+        log.info("time budget of %g s: none is left to train the network; %s stands alone", clock.budget, alone)
+        if model.hparams.floor:
+            model.share.zero_()
         model.eval()
         return curve.frame()
     if clock.budget is not None:

@@ -327,10 +327,16 @@ class HourGlassModel(BaseModelWithCovariates):
             validation = self.trainer.val_dataloaders
             self.fit_floor(_dataset_of(self.trainer.train_dataloader), _dataset_of(validation) if validation else None)
 
-    def fit_floor(self, training: TimeSeriesDataSet, validation: TimeSeriesDataSet | None = None) -> None:
+    def fit_floor(
+        self,
+        training: TimeSeriesDataSet,
+        validation: TimeSeriesDataSet | None = None,
+        seconds: float | None = None,
+    ) -> None:
         """Fit the floor of every target on `training`, choosing its strengths on `validation`.
 
         Without `validation` the last fifth of the training origins judges, and the floor is then fitted on all of them.
+        `seconds`: after those no further series is tried for a map of its own.
         `Trainer.fit` calls this by itself.
         """
         self._check_groups(training)
@@ -342,7 +348,7 @@ class HourGlassModel(BaseModelWithCovariates):
                 self._check_groups(validation)
                 early, judges = used, self.stretches(validation, number)
             if self._has_floor(number):
-                report = floor.cpu().fit(early, judges)
+                report = floor.cpu().fit(early, judges, seconds)
                 if validation is None:
                     floor.refit(used)
                 floor.to(self.device)
@@ -464,8 +470,9 @@ class HourGlassModel(BaseModelWithCovariates):
             return
         for number in range(len(self.readouts)):
             dot, norm, series, time = torch.cat([batch[number] for batch in self._gate_evidence]).T
-            block = evidence_blocks(time, series, self.hparams.horizon)
-            self.share[number] = fit_share(dot, norm, block) if self._has_floor(number) else 1.0
+            some = norm > 0
+            block = evidence_blocks(time[some], series[some], self.hparams.horizon)
+            self.share[number] = fit_share(dot[some], norm[some], block) if self._has_floor(number) else 1.0
         self._gate_evidence.clear()
         self.log("val_share", self.share.mean(), prog_bar=True)
 

@@ -53,13 +53,17 @@ def dataset_stretches(
     counts = series_of_origin.bincount(minlength=len(starts)).tolist()
     origins_of_series = origins[series_of_origin.argsort(stable=True), 1].split(counts)
 
-    found = []
+    found, unknown = [], 0
     numbers = codes(groups[starts]).tolist()
     for number, start, end, own in zip(numbers, starts.tolist(), ends.tolist(), origins_of_series, strict=True):
         grid = torch.arange(int(time[start]), int(time[end - 1]) + 1)
         row = start + torch.searchsorted(time[start:end], grid, right=True) - 1
         origin = (own - grid[0]).unique()
-        stretch = Stretch(number, values[row], observed[row] & (time[row] == grid), origin[origin >= 0])
+        if number < 0:  # series that the model does not know: apart from each other
+            unknown -= 1
+            number = unknown
+        seen = observed[row] & (time[row] == grid)
+        stretch = Stretch(number, values[row], seen, origin[origin >= 0], start=int(grid[0]))
         if len(stretch.origins):
             found.append(stretch)
     return found

@@ -16,8 +16,10 @@ commutes with shifting and scaling a series and its level, so it serves any affi
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -128,13 +130,18 @@ class LinearFloor(nn.Module):
         return last + forecast.index_copy(0, with_own, own)
 
     @torch.no_grad()
-    def fit(self, training: Sequence[Stretch], validation: Sequence[Stretch]) -> FloorReport:
+    def fit(
+        self, training: Sequence[Stretch], validation: Sequence[Stretch], seconds: float | None = None
+    ) -> FloorReport:
         """Fit W₀ and the own maps on `training`, choosing ridges and every λ by squared error on `validation`.
 
-        At most one stretch per series in each; a series without validation windows stays on the common map.
+        At most one stretch per series in each; a series without windows in both stays on the common map, and so do
+        those that are not reached within `seconds`, the longest being tried first.
         """
+        begin = time.monotonic()
         measures = {stretch.code: stretch.measure() for stretch in training}
-        judges = {s.code: s for s in validation if s.code in measures and len(s.used_origins(self.context))}
+        learnt = {stretch.code for stretch in training if len(stretch.used_origins(self.context))}
+        judges = {s.code: s for s in validation if s.code in learnt and len(s.used_origins(self.context))}
         judge = self._sums(judges.values(), measures)
         choices = self._common_choices(self._sums(training, measures), judge)
         block_of = dict(zip(judges, judge.blocks(), strict=True))
@@ -143,6 +150,8 @@ class LinearFloor(nn.Module):
         able = [s for s in longest if s.code in judges and 0 <= s.code < self.n_series][: len(self.own)]
         n_horizons, n_targets = {}, {}
         for stretch in able:
+            if seconds is not None and time.monotonic() - begin > seconds:
+                break
             code = stretch.code
             own, own_judge = self._sums([stretch], measures), self._sums([judges[code]], measures)
             n_horizons[code], n_targets[code] = own_judge.n_horizons, max(float(own_judge.n_targets.sum()), 1.0)
@@ -209,12 +218,20 @@ class LinearFloor(nn.Module):
         self.has_level.zero_()
         for code, measure in measures.items():
             if 0 <= code < self.n_series:
-                self.levels[code], self.has_level[code] = measure.level, True
+                known = math.isfinite(measure.level)
+                self.levels[code], self.has_level[code] = measure.level if known else 0.0, known
         stretches = {stretch.code: stretch for stretch in training}
         for row, code in enumerate(code for code in report.own_strengths if code in stretches):
             own = self._sums([stretches[code]], measures)
             (self.own[row],) = own.mean_maps(report.ridges, common, [report.own_strengths[code]])
             self.map_of_series[code] = row
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Floors from before there were levels load, too: their maps' last rows are 0."""
+        for name in ("levels", "has_level"):
+            if prefix + "common" in state_dict:
+                state_dict.setdefault(prefix + name, torch.zeros_like(getattr(self, name)))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _sums(self, stretches: Iterable[Stretch], measures: dict[int, Measure]) -> RidgeSums:
         return RidgeSums(self.context, self.horizon, [(stretch, measures[stretch.code]) for stretch in stretches])

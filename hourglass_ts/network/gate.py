@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 MIN_TIME_BLOCKS = 8
+STUDENT_POINTS = (318.309, 22.327, 10.215, 7.173, 5.893, 5.208)
+"""The 99.9 % points of Student's t with 1 to 6 degrees of freedom."""
 
 
 def evidence_blocks(time: Tensor, series: Tensor, horizon: int) -> Tensor:
@@ -49,6 +51,8 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
         >>> fit_share(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([2.0, 4.0, 2.0]), torch.arange(3))
         0.5
     """
+    some = norm > 0  # a window without evidence is no sample
+    dot, norm, block = dot[some], norm[some], block[some]
     _, place = block.unique(return_inverse=True)
     n_blocks = int(place.max()) + 1 if len(place) else 0
     dots, norms = (torch.zeros(n_blocks, dtype=torch.float64).index_add(0, place, x.double()) for x in (dot, norm))
@@ -61,7 +65,9 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
 
 
 def _student_point(freedom: int) -> float:
-    """The 99.9 % point of Student's t (Abramowitz and Stegun 26.7.5, three terms)."""
+    """The 99.9 % point of Student's t (Abramowitz and Stegun 26.7.5, three terms, where those are enough)."""
+    if freedom <= len(STUDENT_POINTS):
+        return STUDENT_POINTS[freedom - 1]
     z = 3.0902
     first = (z**3 + z) / (4 * freedom)
     second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

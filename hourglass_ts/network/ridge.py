@@ -31,19 +31,24 @@ class Stretch:
     values: (T,) the series, holes filled causally.  observed: (T,) False where a value is only a filling.
     origins: positions in the series; a window's last input stands at its origin, its targets follow.
     code: the number of the series, as the network knows it.
+    start: the time of the first position, on a clock that all series share.
     """
 
     code: int
     values: Tensor
     observed: Tensor
     origins: Tensor
+    start: int = 0
 
     def measure(self) -> Measure:
-        """Mean and deviation of what was observed up to the last origin; a constant series' deviation counts as 1."""
+        """Mean and deviation of what was observed up to the last origin; a constant series' deviation counts as 1.
+
+        Where nothing was, the mean is NaN.
+        """
         end = int(self.origins.max()) + 1 if len(self.origins) else len(self.values)
         seen = self.values[:end][self.observed[:end]].double()
         if not len(seen):
-            return Measure(0.0, 1.0)
+            return Measure(math.nan, 1.0)
         spread = float(seen.std(correction=0))
         return Measure(float(seen.mean()), spread if spread > 1e-9 * float(seen.abs().max()) else 1.0)
 
@@ -96,6 +101,7 @@ class RidgeSums:
         self.xy = torch.zeros(context, horizon, dtype=torch.float64)
         self.yy, self.n_targets = torch.zeros(2, horizon, dtype=torch.float64)
         self.n_windows = 0
+        self.bases: dict[bytes, tuple[Tensor, Tensor]] = {}
         for inputs, targets, seen in self.windows():
             self.xx += inputs.T @ inputs
             self.xy += inputs.T @ targets
@@ -132,8 +138,8 @@ class RidgeSums:
         """
         if self.n_windows == 0:
             return [prior.clone() for _ in strengths]
+        eigenvalues, basis = self._basis(weights)
         weights = weights[:, None]
-        eigenvalues, basis = torch.linalg.eigh(weights * self.xx * weights.T)
         spectrum = eigenvalues.clamp(min=0)[:, None] * (self.n_targets / self.n_windows)
         start = basis.T @ (weights * self._gradient(prior))
         solutions = []
@@ -163,7 +169,8 @@ class RidgeSums:
         if not origins:
             return []
         series = [torch.full_like(own, stretch.code) for own, (stretch, _) in zip(origins, self.parts, strict=True)]
-        block = evidence_blocks(torch.cat(origins), torch.cat(series), self.horizon)
+        time = torch.cat([own + stretch.start for own, (stretch, _) in zip(origins, self.parts, strict=True)])
+        block = evidence_blocks(time, torch.cat(series), self.horizon)
         return list(block.unique(return_inverse=True)[1].split([len(own) for own in origins]))
 
     def _gradient(self, maps: Tensor) -> Tensor:
@@ -174,6 +181,13 @@ class RidgeSums:
         for inputs, targets, seen in self.windows():
             total += inputs.T @ torch.where(seen, targets - inputs @ maps32, 0.0)
         return total
+
+    def _basis(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Eigenvalues and -vectors of the weighted XᵀX, kept: several priors and sets of ridges ask for the same."""
+        key = weights.numpy().tobytes()
+        if key not in self.bases:
+            self.bases[key] = tuple(torch.linalg.eigh(weights[:, None] * self.xx * weights))
+        return self.bases[key]
 
     def squared_errors(self, maps: Sequence[Tensor]) -> Tensor:
         """(n_maps,) the sum of squared errors of every map over the targets that were seen."""

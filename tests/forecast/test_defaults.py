@@ -55,6 +55,9 @@ def fitted(frame: pd.DataFrame | None = None, horizon: int = 3, **changes: Any) 
         ("BQS", 32, "8 years of quarters"),
         ("YS", 8, "8 YS steps"),
         ("h", 1, "1 hours"),
+        ("50min", 96, "3.3 days of 50min steps"),
+        ("7s", 96, "11.2 minutes of 7s steps"),
+        ("7h", 96, "4 weeks of 7h steps"),
     ],
 )
 def test_a_context_in_words(freq: str, n_steps: int, words: str) -> None:

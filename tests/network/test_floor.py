@@ -1,6 +1,7 @@
 """The linear floor against a slow reference."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -256,3 +257,58 @@ def test_constant_and_short_series_stay_defined():
     past = torch.full((1, CONTEXT), 7.0)
     out = floor(past, torch.ones_like(past, dtype=torch.bool), torch.tensor([0]))
     torch.testing.assert_close(out, torch.full((1, HORIZON), 7.0))
+
+
+def test_a_series_that_was_never_observed_has_no_level():
+    unseen = stretch(wave(level=50.0), observed=torch.zeros(120, dtype=torch.bool), code=1)
+    floor = LinearFloor(CONTEXT, HORIZON, 2)
+    floor.fit([stretch(wave(level=50.0)), unseen], [stretch(wave(level=50.0), start=90), stretch(wave(), code=1)])
+    assert floor.has_level.tolist() == [True, False, False]
+    past = torch.full((2, CONTEXT), 50.0)
+    out = floor(past, torch.ones_like(past, dtype=torch.bool), torch.tensor([1, 5]))
+    torch.testing.assert_close(out[0], out[1])
+
+
+def test_series_without_training_windows_judge_nothing():
+    walk = torch.randn(600, generator=torch.Generator().manual_seed(0)).cumsum(0)
+    training, judges = [stretch(walk, stop=400)], [stretch(walk, start=400)]
+    late = stretch(wave(n=40), code=1)
+    reports = [
+        LinearFloor(CONTEXT, HORIZON, 2).fit([*training, replace(late, origins=late.origins[:0])], [*judges, *more])
+        for more in ([], [late])
+    ]
+    assert reports[0].naive_error == reports[1].naive_error
+
+
+def test_windows_of_one_moment_share_a_block_wherever_their_series_begin():
+    early, late = stretch(wave(n=200)), replace(stretch(wave(n=120), code=1), start=80)
+    blocks = RidgeSums(CONTEXT, HORIZON, [(early, Measure(0.0, 1.0)), (late, Measure(0.0, 1.0))]).blocks()
+    torch.testing.assert_close(blocks[0][-len(blocks[1]) :], blocks[1])
+
+
+def test_when_time_is_up_series_stay_on_the_common_map():
+    _, report, training, judges, _ = fitted(n_series=4)
+    hurried = LinearFloor(CONTEXT, HORIZON, 4).fit(training, judges, seconds=0.0)
+    assert report.own_strengths
+    assert hurried.own_strengths == {}
+    assert hurried.common_strength in floor_module.COMMON_STRENGTHS
+
+
+def test_a_floor_from_before_there_were_levels_loads():
+    floor, *_ = fitted()
+    old = {name: value for name, value in floor.state_dict().items() if "level" not in name}
+    loaded = LinearFloor(CONTEXT, HORIZON, 2)
+    loaded.load_state_dict(old)
+    assert not loaded.has_level.any()
+    torch.testing.assert_close(loaded.common, floor.common)
+    with pytest.raises(RuntimeError, match="own"):
+        LinearFloor(CONTEXT, HORIZON, 2).load_state_dict({k: v for k, v in old.items() if k != "own"})
+
+
+def test_a_random_walk_is_left_to_the_naive_forecast_unless_the_gain_is_sure():
+    strengths = []
+    for seed in range(12):
+        walk = torch.randn(300, generator=torch.Generator().manual_seed(seed)).cumsum(0)
+        floor = LinearFloor(CONTEXT, HORIZON, 0)
+        strengths.append(floor.fit([stretch(walk, stop=200)], [stretch(walk, start=200)]).common_strength)
+    assert sum(map(math.isinf, strengths)) >= 7  # a sure gain alone: without that, 2

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t as student
 
-from hourglass_ts.network.gate import evidence_blocks, fit_share, window_evidence
+from hourglass_ts.network.gate import _student_point, evidence_blocks, fit_share, window_evidence
 
 
 def sums(residual, error):
@@ -88,3 +89,13 @@ def test_an_outlier_decides_by_its_square_alone():
     block = torch.arange(40)
     assert fit_share(*window_evidence(residual, error, absolute=True), block) > 0.5
     assert fit_share(*window_evidence(residual, error, absolute=False), block) == 0.0
+
+
+def test_blocks_without_evidence_are_no_samples():
+    dot, norm = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 0.0, 0.0])
+    assert fit_share(dot, norm, torch.arange(3)) == 0.0
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 6, 7, 12, 40])
+def test_the_point_of_student_is_scipys(freedom):
+    assert _student_point(freedom) == pytest.approx(student.ppf(0.999, freedom), rel=0.03)
