@@ -11,7 +11,8 @@ from hourglass_ts.errors import DataError, Problem, raise_problems
 from hourglass_ts.frames.schema import UNIT, Panel, unit_names
 
 MAX_CONTEXT = 512
-VALIDATION_SHARE, VALIDATION_HORIZONS, VALIDATION_WINDOWS = 0.2, 50, 250
+VALIDATION_SHARE, VALIDATION_HORIZONS = 0.2, 50
+MANY_SERIES, VALIDATION_WINDOWS = 50, 250
 N_SHOWN = 3
 
 
@@ -28,7 +29,8 @@ class WindowPlan:
     def of(cls, panel: Panel, horizon: int, context: int | None) -> WindowPlan:
         """Choose what is not given: eight seasons or two horizons of context, as the series allow.
 
-        The tail holds 50 horizons, or 250 over all series together; at most a fifth of a typical series, at least one.
+        The tail holds 50 horizons, since series share their time; of more than 50 series, 250 over all together. It is
+        at most a fifth of a typical series, and at least one horizon.
         """
         lengths = unit_lengths(panel)
         typical = int(np.median(lengths))
@@ -37,7 +39,8 @@ class WindowPlan:
             wanted = min(MAX_CONTEXT, max(2 * horizon, 8 * season))
             context = max(1, min(wanted, typical // 4))
         min_context = max(1, min(context, horizon, context // 2))
-        enough = horizon * min(VALIDATION_HORIZONS, math.ceil(VALIDATION_WINDOWS / len(lengths)))
+        few = len(lengths) <= MANY_SERIES
+        enough = horizon * (VALIDATION_HORIZONS if few else math.ceil(VALIDATION_WINDOWS / len(lengths)))
         validation = max(horizon, min(enough, int(VALIDATION_SHARE * typical)))
         return cls(
             context, horizon, min_context, min(validation, max(horizon, int(lengths.max()) - min_context - horizon))

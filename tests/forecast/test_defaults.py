@@ -279,3 +279,15 @@ def test_time_and_memory_grow_no_faster_than_the_number_of_series() -> None:
     (few_seconds, few_bytes), (many_seconds, many_bytes) = cost(250), cost(1000)
     assert many_bytes < 6 * few_bytes
     assert many_seconds < 8 * few_seconds
+
+
+def test_few_series_are_judged_on_a_long_tail() -> None:
+    """Channels of one station share their time: windows of many of them are no more evidence than those of one."""
+    wide = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=2000, freq="h")})
+    many = {f"y{code}": np.random.default_rng(code).normal(size=2000) for code in range(51)}
+    tails = {}
+    for n in (1, 50, 51):
+        frame = wide.assign(**dict(list(many.items())[:n]))
+        model = HourGlassForecaster(4, 24, **TINY, max_epochs=1, steps_per_epoch=1, quantiles=())
+        tails[n] = model.fit(frame, time="t", target=None).trained_.plan.validation
+    assert tails == {1: 200, 50: 200, 51: 20}
