@@ -82,15 +82,15 @@ def header(cells: Cells) -> str:
 
 
 def mean_ranks(long: pd.DataFrame) -> tuple[pd.Series, list[tuple]]:
-    """Mean ranks by MSE, best first, over the tasks that all ranked models have; those tasks.
+    """Mean ranks by MSE, best first, of the models that have all tasks that most models have; those tasks.
 
-    Ranked are the models that have at least half as many tasks as the one with most.
+    A task counts when at least three quarters as many models have it as have the one with most.
     """
     if long.empty:
         return pd.Series(dtype=float), []
     wide = long.groupby([*TASK, "model"])["mse"].mean().unstack("model")
-    n_tasks = wide.notna().sum()
-    wide = wide.loc[:, 2 * n_tasks >= n_tasks.max()].dropna()
+    n_models = wide.notna().sum(axis=1)
+    wide = wide[4 * n_models >= 3 * n_models.max()].dropna(axis=1)
     return wide.rank(axis=1).mean().sort_values(kind="stable"), list(wide.index)
 
 
@@ -100,7 +100,7 @@ def ranks_text(long: pd.DataFrame) -> str:
     left_out = sorted(set(long["model"]) - set(ranks.index))
     lines = ["## Mean rank", "", f"By MSE, of {len(ranks)} models, over {len(tasks)} tasks: {_told(tasks)}."]
     if left_out:
-        lines.append(f"Not ranked, as they have less than half of the tasks yet: {', '.join(left_out)}.")
+        lines.append(f"Not ranked, as they do not have all of these yet: {', '.join(left_out)}.")
     rows = [[model, f"{rank:.2f}"] for model, rank in ranks.items()] if tasks else []
     return "\n".join([*lines, "", table(["model", "mean rank"], rows)])
 

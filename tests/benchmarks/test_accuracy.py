@@ -306,7 +306,7 @@ def test_ranks_are_over_the_tasks_that_all_ranked_models_have() -> None:
     ranks, tasks = tables.mean_ranks(tables.measured(cells))
     assert ranks.to_dict() == {"a": 1.0, "b": 2.0, "c": 3.0}
     assert [task[2] for task in tasks] == [96, 192]
-    assert "Not ranked, as they have less than half of the tasks yet: late." in tables.page(cells)
+    assert "Not ranked, as they do not have all of these yet: late." in tables.page(cells)
 
 
 def test_cells_of_other_windows_are_refused() -> None:
