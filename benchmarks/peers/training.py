@@ -39,7 +39,10 @@ class Peer(nn.Module):
     clip: float | None = None
 
     def outputs(self, inputs: Tensor, channels: Tensor, origins: Tensor) -> Tensor:
-        """The network's answer to contexts (n, context, k), k = 1 or all channels; (n, horizon, …)."""
+        """The network's answer to contexts (n, context, k), k = 1 or all channels; (n, horizon, …).
+
+        Every peer has its own.
+        """
         raise NotImplementedError
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

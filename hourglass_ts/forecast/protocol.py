@@ -23,9 +23,9 @@ from hourglass_ts.frames.vintages import Vintages
 
 Self = TypeVar("Self", bound="PanelForecaster")
 MOST_HOLES = 0.5
+"""A new series with fewer of its steps observed is one in longer steps, it seems."""
 FEW_ROWS = 24
 """With less, the spread of a window is below the series' own: of 80 % intervals 25 to 60 % held."""
-"""A new series with fewer of its steps observed is one in longer steps, it seems."""
 
 
 class Forecaster(Protocol):

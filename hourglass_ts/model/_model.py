@@ -141,7 +141,7 @@ class HourGlassModel(BaseModelWithCovariates):
         self.save_hyperparameters(ignore=["loss", "logging_metrics"])
         super().__init__(logging_metrics=logging_metrics or nn.ModuleList([]), **kwargs)
 
-        losses = list(self.loss.metrics) if isinstance(self.loss, MultiLoss) else [self.loss]
+        losses = self._losses
         self.readouts = [
             readout_for(loss, size) for loss, size in zip(losses, self._output_sizes(len(losses)), strict=True)
         ]
@@ -231,8 +231,7 @@ class HourGlassModel(BaseModelWithCovariates):
         loss = kwargs.get("loss", MAE())
         if dataset.multi_target and not isinstance(loss, MultiLoss):
             loss = MultiLoss([deepcopy(loss) for _ in dataset.target_names])
-        losses = list(loss.metrics) if isinstance(loss, MultiLoss) else [loss]
-        targets = zip(losses, dataset.target_names, dataset.data["target"], strict=False)
+        targets = zip(_losses_of(loss), dataset.target_names, dataset.data["target"], strict=False)
         raise_problems(DataError, [problem for target in targets for problem in count_problems(*target)])
         groups = dataset.data["groups"]
         sizes = {
@@ -301,7 +300,7 @@ class HourGlassModel(BaseModelWithCovariates):
 
     @property
     def _losses(self) -> list[Any]:
-        return list(self.loss.metrics) if isinstance(self.loss, MultiLoss) else [self.loss]
+        return _losses_of(self.loss)
 
     @property
     def _normalizers(self) -> list[TorchNormalizer]:
@@ -544,6 +543,11 @@ def _to_device(value: Any, device: torch.device) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_to_device(part, device) for part in value)
     return value.to(device) if isinstance(value, Tensor) else value
+
+
+def _losses_of(loss: Any) -> list[Any]:
+    """The loss of every target."""
+    return list(loss.metrics) if isinstance(loss, MultiLoss) else [loss]
 
 
 def _dataset_of(data: Any) -> TimeSeriesDataSet:

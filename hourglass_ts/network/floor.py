@@ -66,7 +66,8 @@ class FloorReport:
 class _Choice:
     """One set of ridges, with its common map and what validation said of it.
 
-    blocks: sums of squared errors in blocks of evidence, of own maps where they are better.
+    window_errors: of the common map, sums of squared errors in every validation window.
+    blocks: the same in blocks of evidence, of own maps where they are better.
     curves: for each series, the sum of squared errors of its own map at every strength.
     """
 
@@ -74,6 +75,7 @@ class _Choice:
     common: Tensor
     common_strength: float
     common_error: float
+    window_errors: Tensor
     blocks: Tensor
     curves: dict[int, Tensor] = field(default_factory=dict)
 
@@ -145,6 +147,10 @@ class LinearFloor(nn.Module):
         judge = self._sums(judges.values(), measures)
         choices = self._common_choices(self._sums(training, measures), judge)
         block_of = dict(zip(judges, judge.blocks(), strict=True))
+        counts = [len(block) for block in block_of.values()]
+        common_errors = [
+            dict(zip(judges, choice.window_errors.split(counts), strict=True)) if counts else {} for choice in choices
+        ]
 
         longest = sorted(training, key=lambda stretch: -len(stretch.origins))
         able = [s for s in longest if s.code in judges and 0 <= s.code < self.n_series][: len(self.own)]
@@ -155,12 +161,11 @@ class LinearFloor(nn.Module):
             code = stretch.code
             own, own_judge = self._sums([stretch], measures), self._sums([judges[code]], measures)
             n_horizons[code], n_targets[code] = own_judge.n_horizons, max(float(own_judge.n_targets.sum()), 1.0)
-            for choice in choices:
+            for choice, errors_of in zip(choices, common_errors, strict=True):
                 maps = own.mean_maps(choice.ridges, choice.common, SERIES_STRENGTHS, CHOICE_REFINEMENTS)
                 choice.curves[code] = own_judge.squared_errors(maps)
                 nearest = maps[_last_least(choice.curves[code].tolist())]
-                change = own_judge.window_errors(nearest) - own_judge.window_errors(choice.common)
-                choice.blocks.index_add_(0, block_of[code], change)
+                choice.blocks.index_add_(0, block_of[code], own_judge.window_errors(nearest) - errors_of[code])
         best = choices[0]
         for choice in choices[1:]:
             if is_less_for_sure(choice.blocks, best.blocks):
@@ -187,18 +192,19 @@ class LinearFloor(nn.Module):
         n_blocks = int(block.max()) + 1 if len(block) else 0
         naive = torch.zeros_like(pooled.xy)
 
-        def in_blocks(maps: Tensor) -> Tensor:
-            return torch.zeros(n_blocks, dtype=torch.float64).index_add(0, block, judge.window_errors(maps))
+        def in_blocks(errors: Tensor) -> Tensor:
+            return torch.zeros(n_blocks, dtype=torch.float64).index_add(0, block, errors)
 
-        choices, naive_blocks = [], in_blocks(naive)
+        choices, naive_errors = [], judge.window_errors(naive)
         for ridges in ridge_sets(self.context):
             maps = pooled.mean_maps(ridges, naive, COMMON_STRENGTHS, CHOICE_REFINEMENTS)
             errors = judge.squared_errors(maps)
             best = _last_least(errors.tolist())
-            blocks = in_blocks(maps[best])
-            if not is_less_for_sure(blocks, naive_blocks):
-                best, blocks = len(maps) - 1, naive_blocks.clone()
-            choices.append(_Choice(ridges, maps[best], COMMON_STRENGTHS[best], float(errors[best]), blocks))
+            of_windows = judge.window_errors(maps[best])
+            if not is_less_for_sure(in_blocks(of_windows), in_blocks(naive_errors)):
+                best, of_windows = len(maps) - 1, naive_errors
+            strength, error = COMMON_STRENGTHS[best], float(errors[best])
+            choices.append(_Choice(ridges, maps[best], strength, error, of_windows, in_blocks(of_windows)))
         return choices
 
     @torch.no_grad()

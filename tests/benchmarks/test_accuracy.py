@@ -15,7 +15,7 @@ import pytest
 import torch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))  # programs import each other by bare names
+sys.path.insert(0, str(BENCHMARKS))  # programs import each other by bare names, found from here on
 
 import accuracy  # noqa: E402
 import accuracy_tables as tables  # noqa: E402
