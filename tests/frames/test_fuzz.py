@@ -15,7 +15,6 @@ from hourglass_ts.frames.schema import OBSERVED, STEP, TIME, UNIT, VALUE, Roles,
 fuzz = settings(
     max_examples=120,
     deadline=None,
-    derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),  # explaining a failure takes minutes

@@ -766,7 +766,7 @@ def frames(draw):
     return pd.DataFrame(rows, columns=["s", "t", "y"])
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None)
 @given(frames(), st.sampled_from([None, None, None, 1, "h", "B", "W"]))
 def test_a_panel_with_the_input_values_or_a_clear_error(df, freq):
     before = df.copy(deep=True)

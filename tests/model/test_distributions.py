@@ -373,6 +373,7 @@ def test_losses_refuse_a_normaliser_that_they_do_not_fit(loss, normalizer, messa
 
 @settings(max_examples=60, deadline=None)
 @example([0.5, 0.75, 0.625, 0.25, 0.375, 0.3125, 0.4375], "quantiles", "softplus", 0.0, torch.float32, 144)
+@example([0.96875, 0.984375], "student", "log1p", 10.0, torch.float32, 1)
 @given(
     levels=st.lists(st.floats(0.001, 0.999), min_size=2, max_size=7, unique=True),
     head=st.sampled_from(["quantiles", "normal", "student"]),
@@ -400,7 +401,9 @@ def test_quantiles_never_cross(levels, head, transformation, size, dtype, seed):
     assert quantiles.shape == (4, 5, len(levels))
     assert not quantiles.isnan().any()
     last_digit = 1e-6 * quantiles[..., :1].abs() if head == "normal" else 0.0  # upstream's own rounding
-    assert (quantiles[..., order].diff(dim=-1) >= -last_digit).all()
+    ordered = quantiles[..., order]
+    # Compared, not subtracted: far out, the inverse of log1p is infinite, and of two infinities none is below.
+    assert (ordered[..., 1:] >= ordered[..., :-1] - last_digit).all()
 
 
 @pytest.mark.parametrize("head", HEADS)

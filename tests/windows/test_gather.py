@@ -301,7 +301,7 @@ def test_keys_of_every_kind_give_the_same_data_set(dtype: str) -> None:
     pd.testing.assert_frame_equal(frame, untouched)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=150, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(data=st.data())
 def test_windows_are_those_that_upstreams_loop_finds(data: Any) -> None:
     n_series = data.draw(st.integers(1, 4))
