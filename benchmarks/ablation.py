@@ -132,14 +132,14 @@ FLOOR_TEXT = """## Floor
 Mean of the MSE over leads up to {horizons}; context 512. Windows are those that have all {most} leads, which
 are not the windows of accuracy.md, and one fit serves all leads. Maps are fitted on training rows, with
 strengths that validation chose. `+ level` is the mean of the two ridges above it, `+ half context` adds both
-with 256 steps: these and `last-centred` are what the library chooses among, horizon by horizon. `instead`: both
-with fewer steps take the place of those with 256. The next rows change `+ half context` in one thing, but
-`penalty by age of lag` changes `+ level`. `refit` is `+ half context` fitted again on training and validation.
-Lowest validation error in bold."""
+with 256 steps: the library chooses among these and `last-centred`, horizon by horizon, with strengths per group of
+leads. `instead`: both with fewer steps take the place of those with 256. The next rows change `+ half context` in
+one thing, but `penalty by age of lag` changes `+ level`. `refit` is `strengths per group of leads` fitted again on
+training and validation. Lowest validation error in bold."""
 
 HALVES_TEXT = """Validation, split: strengths and weights are chosen on the windows that end in its first half,
 and errors are of those whose targets begin in its second, so no window judges what it chose. `refit` is
-`+ half context` fitted on training and the first half."""
+`strengths per group of leads` fitted on training and the first half."""
 
 NETWORK_TEXT = """## Network, 96 steps ahead
 
@@ -305,19 +305,20 @@ def floor_sentences(floors: Floors) -> list[str]:
         f"{change('+ 128 steps instead', '+ half context')}: too little for a length to be tuned.",
         f"**Calendar harmonics**: dropped. Validation: {change('calendar harmonics', '+ half context')}; split: "
         f"{split('calendar harmonics')}. Not better everywhere, and the floor would need a calendar.",
-        f"**Strengths per group of leads**: not in the library, though validation speaks for them: "
+        f"**Strengths per group of leads**: kept. Validation: "
         f"{change('strengths per group of leads', '+ half context')}; split: {split('strengths per group of leads')}. "
-        f"The library fits every horizon by itself, so at short horizons it has part of this gain.",
+        f"The library fits every horizon by itself, so at short horizons less is left to gain.",
         f"**Penalty that grows with a lag's age**: dropped. Validation against `+ level`: "
         f"{change('penalty by age of lag', '+ level')}. With so many windows validation chooses weak penalties, whose "
         f"shape hardly matters.",
         f"**Weights by validation instead of the mean**: dropped. Validation looks better by "
         f"{change('stacked by validation', '+ half context')}, on the windows that the weights were fitted on; split: "
         f"{split('stacked by validation')}. The number of independent validation windows bounds it: a few horizons.",
-        f"**Refit on validation**: kept. Split, against training alone: {split('refit')}. Its own windows cannot "
+        f"**Refit on validation**: kept. Split, against training alone: "
+        f"{split('refit', 'strengths per group of leads')}. Its own windows cannot "
         f"judge it, so the half judges for the whole.",
-        "**Exchange**: its validation has few windows of 720 leads, all of them overlapping, and one strength for all "
-        "leads chooses the naive forecast in every variant. Rates that are close to random walks bound it.",
+        "**Exchange**: its validation has few windows of 720 leads, all of them overlapping, and "
+        "nearly every variant chooses the naive forecast. Rates that are close to random walks bound it.",
     ]
 
 

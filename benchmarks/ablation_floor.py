@@ -7,7 +7,7 @@ than that horizon has. One fit serves all horizons: a horizon's score is the mea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,13 +16,12 @@ from long_data import LongData, season
 from torch import Tensor
 
 from hourglass_ts.network.floor import COMMON_STRENGTHS, PRIOR_HORIZONS, SERIES_STRENGTHS, ridge_sets
-from hourglass_ts.network.ridge import CHUNK_WINDOWS, Measure, Ridge, RidgeSums, Stretch
+from hourglass_ts.network.ridge import CHUNK_WINDOWS, Measure, Ridge, RidgeSums, Stretch, lead_groups
 
 CONTEXT = 512
 CYCLES = ((1, 4), (7, 3))  # harmonics of a season, and of seven of them
 N_HARMONICS = 2 * sum(n for _, n in CYCLES)
 HARMONIC_WEIGHT = 0.1
-LEAD_GROUPS = (8, 24, 48, 96, 192, 336)  # where groups of leads with a strength of their own end
 AGE_UNIT = 96
 STACK_STEPS = 200
 MIN_HALF = 20  # windows of half a validation part that can choose or judge
@@ -55,14 +54,14 @@ class AgedRidge(Ridge):
 class Variant:
     """A floor: the mean of some ridges.
 
-    own: channels have maps of their own.  lead_groups: each group of leads has its strengths.  stacked: validation
+    own: channels have maps of their own.  by_group: each group of leads has its strengths.  stacked: validation
     weighs the ridges and the naive forecast, instead of the mean.
     """
 
     name: str
     ridges: tuple[Ridge, ...]
     own: bool = True
-    lead_groups: bool = False
+    by_group: bool = False
     stacked: bool = False
 
 
@@ -79,12 +78,12 @@ VARIANTS = (
     Variant("+ 192 steps instead", _with(Ridge(192, level=False), Ridge(192, level=True))),
     Variant("+ 128 steps instead", _with(Ridge(128, level=False), Ridge(128, level=True))),
     Variant("calendar harmonics", tuple(CalendarRidge(ridge.context, level=ridge.level) for ridge in FLOOR)),
-    Variant("strengths per group of leads", FLOOR, lead_groups=True),
+    Variant("strengths per group of leads", FLOOR, by_group=True),
     Variant("penalty by age of lag", tuple(AgedRidge(CONTEXT, level=ridge.level) for ridge in FLOOR[:2])),
     Variant("stacked by validation", FLOOR, stacked=True),
 )
 QUICK_VARIANTS = VARIANTS[1:5:3]
-LIBRARY = VARIANTS[4]
+LIBRARY = next(variant for variant in VARIANTS if variant.by_group)
 
 
 def measure_floor(report: Report, name: str, horizons: Sequence[int], variants: Sequence[Variant]) -> None:
@@ -95,7 +94,7 @@ def measure_floor(report: Report, name: str, horizons: Sequence[int], variants: 
     for variant_name, maps in floors.items():
         _add_errors(report, name, variant_name, "validation", horizons, maps, sums.validation)
         _add_errors(report, name, variant_name, "test", horizons, maps, sums.test)
-    more = [added(pair) for pair in zip(sums.training, sums.validation, strict=True)]
+    more = [RidgeSums.total(pair) for pair in zip(sums.training, sums.validation, strict=True)]
     _add_errors(report, name, "refit", "test", horizons, Fit(LIBRARY, sums).maps(more), sums.test)
 
 
@@ -112,7 +111,7 @@ def measure_halves(report: Report, name: str, horizons: Sequence[int], variants:
     sums = replace(sums, validation=first)
     for variant in variants:
         _add_errors(report, name, variant.name, "second half", horizons, Fit(variant, sums).maps(), second)
-    more = [added(pair) for pair in zip(sums.training, first, strict=True)]
+    more = [RidgeSums.total(pair) for pair in zip(sums.training, first, strict=True)]
     _add_errors(report, name, "refit", "second half", horizons, Fit(LIBRARY, sums).maps(more), second)
 
 
@@ -122,11 +121,10 @@ class Fit:
     def __init__(self, variant: Variant, sums: DataSums) -> None:
         self.variant, self.sums = variant, sums
         n_leads = sums.pooled.xy.shape[1]
-        ends = [end for end in LEAD_GROUPS if end < n_leads] if variant.lead_groups else []
-        self.groups = [slice(*pair) for pair in zip([0, *ends], [*ends, n_leads], strict=True)]
+        self.groups = group_slices(n_leads) if variant.by_group else [slice(n_leads)]
         naive = torch.zeros_like(sums.pooled.xy)
         maps = sums.pooled.mean_maps(variant.ridges, naive, COMMON_STRENGTHS)
-        judge = added(sums.validation)
+        judge = RidgeSums.total(sums.validation)
         self.common_places = self._places(torch.stack([lead_errors(one, judge) for one in maps]))
         self.common = self._joined(maps, self.common_places)
         self.own_places: list[list[int]] = []
@@ -144,7 +142,7 @@ class Fit:
         """Every channel's map, fitted on its training windows or on those given, with the strengths chosen."""
         sums, common = self.sums, self.common
         if training is not None:
-            pooled = added(training)
+            pooled = RidgeSums.total(training)
             maps = pooled.mean_maps(self.variant.ridges, torch.zeros_like(pooled.xy), COMMON_STRENGTHS)
             common = self._joined(maps, self.common_places)
         parts = sums.training if training is None else training
@@ -172,11 +170,9 @@ class Fit:
         for ridge in self.variant.ridges:
             maps += own.solve(ridge.weights(len(own.xx)), self.common, [SERIES_STRENGTHS[place]])
         gram, stacked = error_products(maps, self.sums.validation[code]), torch.stack(maps)
-        ends = [*(end for end in LEAD_GROUPS if end < gram.shape[-1]), gram.shape[-1]]
-        shares = [simplex_weights(gram[..., slice(*pair)].mean(-1)) for pair in zip([0, *ends], ends, strict=False)]
         parts = [
-            (share[:, None, None] * stacked[..., slice(*pair)]).sum(0)
-            for share, pair in zip(shares, zip([0, *ends], ends, strict=False), strict=True)
+            (simplex_weights(gram[..., group].mean(-1))[:, None, None] * stacked[..., group]).sum(0)
+            for group in group_slices(gram.shape[-1])
         ]
         return torch.cat(parts, dim=1)
 
@@ -238,20 +234,15 @@ class DataSums:
 
         training = of(0, data.validation)
         halves = of(data.validation, middle), of(middle, data.test)
-        return cls(training, of(data.validation, data.test), *halves, of(data.test, data.end), added(training))
+        return cls(
+            training, of(data.validation, data.test), *halves, of(data.test, data.end), RidgeSums.total(training)
+        )
 
 
-def added(parts: Iterable[RidgeSums]) -> RidgeSums:
-    """The sums of all parts' windows, none of which lacks a target."""
-    parts = list(parts)
-    total = RidgeSums(parts[0].context, parts[0].horizon, [])
-    for part in parts:
-        total.xx += part.xx
-        total.xy += part.xy
-        total.yy += part.yy
-        total.n_targets += part.n_targets
-        total.n_windows += part.n_windows
-    return total
+def group_slices(n_leads: int) -> list[slice]:
+    """The library's groups of leads, in order."""
+    ends = lead_groups(n_leads).bincount().cumsum(0).tolist()
+    return [slice(*pair) for pair in zip([0, *ends], ends, strict=False)]
 
 
 def harmonics(origins: Tensor, season_length: int) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -89,7 +89,7 @@ class Ridge:
             "parameters": n_maps * windows.context * windows.horizon,
             "chosen": {
                 "ridges": [f"{ridge.context}{' and level' * ridge.level}" for ridge in report.ridges],
-                "common_strength": _plain(report.common_strength),
+                "common_strengths": _plain(report.common_strengths),
                 "own_strengths": {str(code): _plain(own) for code, own in report.own_strengths.items()},
             },
         }
@@ -160,8 +160,8 @@ class HourGlass:
         return made["forecast"].to_numpy().reshape(shape).transpose(0, 2, 1)
 
 
-def _plain(strength: float) -> float | str:
-    return strength if math.isfinite(strength) else "infinite"
+def _plain(strengths: Sequence[float]) -> list[float | str]:
+    return [strength if math.isfinite(strength) else "infinite" for strength in strengths]
 
 
 MODELS: dict[str, Callable[[str, Windows, float, int], Fitted]] = {

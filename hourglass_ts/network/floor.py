@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from hourglass_ts.errors import NotFittedError, Problem, raise_problem
-from hourglass_ts.network.ridge import Measure, Ridge, RidgeSums, Stretch
+from hourglass_ts.network.ridge import Measure, Ridge, RidgeSums, SeriesSums, Stretch, lead_groups
 
 COMMON_STRENGTHS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, math.inf)
 SERIES_STRENGTHS = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6, math.inf)
@@ -51,11 +51,14 @@ def ridge_sets(context: int) -> tuple[tuple[Ridge, ...], ...]:
 
 @dataclass(frozen=True)
 class FloorReport:
-    """What the fit chose, and its mean squared validation errors in units of each series' training variance."""
+    """What the fit chose, and its mean squared validation errors in units of each series' training variance.
+
+    Strengths are those of the groups of leads, in order.
+    """
 
     ridges: tuple[Ridge, ...]
-    common_strength: float
-    own_strengths: dict[int, float]
+    common_strengths: tuple[float, ...]
+    own_strengths: dict[int, tuple[float, ...]]
     n_series: int
     naive_error: float
     common_error: float
@@ -64,17 +67,17 @@ class FloorReport:
 
 @dataclass
 class _Choice:
-    """One set of ridges, with its common map and what validation said of it.
+    """One set of ridges, with its common map and what validation said of it, group of leads by group.
 
-    window_errors: of the common map, sums of squared errors in every validation window.
-    blocks: the same in blocks of evidence, of own maps where they are better.
-    curves: for each series, the sum of squared errors of its own map at every strength.
+    places: (n_groups,) of the common map's strengths.
+    window_errors: (n_windows, n_groups) of the common map, sums of squared errors.
+    blocks: (n_blocks, n_groups) the same in blocks of evidence, of own maps where they are better.
+    curves: for each series, sums of squared errors (n_strengths, n_groups) of its own map.
     """
 
     ridges: tuple[Ridge, ...]
     common: Tensor
-    common_strength: float
-    common_error: float
+    places: Tensor
     window_errors: Tensor
     blocks: Tensor
     curves: dict[int, Tensor] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class LinearFloor(nn.Module):
     def __init__(self, context: int, horizon: int, n_series: int) -> None:
         super().__init__()
         self.context, self.horizon, self.n_series = context, horizon, n_series
+        self.groups = lead_groups(horizon)
         self.report: FloorReport | None = None
         n_maps = min(n_series, MAX_MAP_NUMBERS // (context * horizon))
         self.register_buffer("common", torch.zeros(context, horizon))
@@ -142,70 +146,87 @@ class LinearFloor(nn.Module):
         """
         begin = time.monotonic()
         measures = {stretch.code: stretch.measure() for stretch in training}
-        learnt = {stretch.code for stretch in training if len(stretch.used_origins(self.context))}
-        judges = {s.code: s for s in validation if s.code in learnt and len(s.used_origins(self.context))}
-        judge = self._sums(judges.values(), measures)
-        choices = self._common_choices(self._sums(training, measures), judge)
-        block_of = dict(zip(judges, judge.blocks(), strict=True))
-        counts = [len(block) for block in block_of.values()]
-        common_errors = [
-            dict(zip(judges, choice.window_errors.split(counts), strict=True)) if counts else {} for choice in choices
-        ]
+        used = {stretch.code: stretch for stretch in training if len(stretch.used_origins(self.context))}
+        judging = [s for s in validation if s.code in used and len(s.used_origins(self.context))]
+        learnt, judges = self._sums(training, measures), self._sums(judging, measures)
+        choices = self._common_choices(learnt.all, judges.all)
+        codes = [stretch.code for stretch, _ in judges.all.parts]
+        block_of = dict(zip(codes, judges.all.blocks(), strict=True))
+        windows = torch.arange(judges.all.n_windows).split([len(block) for block in block_of.values()])
+        windows_of = dict(zip(codes, windows, strict=True))
 
-        longest = sorted(training, key=lambda stretch: -len(stretch.origins))
-        able = [s for s in longest if s.code in judges and 0 <= s.code < self.n_series][: len(self.own)]
+        longest = sorted(codes, key=lambda code: -len(used[code].origins))
+        able = [code for code in longest if 0 <= code < self.n_series][: len(self.own)]
         n_horizons, n_targets = {}, {}
-        for stretch in able:
+        for code in able:
             if seconds is not None and time.monotonic() - begin > seconds:
                 break
-            code = stretch.code
-            own, own_judge = self._sums([stretch], measures), self._sums([judges[code]], measures)
-            n_horizons[code], n_targets[code] = own_judge.n_horizons, max(float(own_judge.n_targets.sum()), 1.0)
-            for choice, errors_of in zip(choices, common_errors, strict=True):
+            own, judge = learnt.of(code), judges.of(code)
+            n_horizons[code], n_targets[code] = judge.n_horizons, max(float(judge.n_targets.sum()), 1.0)
+            nearest = []
+            for choice in choices:
                 maps = own.mean_maps(choice.ridges, choice.common, SERIES_STRENGTHS, CHOICE_REFINEMENTS)
-                choice.curves[code] = own_judge.squared_errors(maps)
-                nearest = maps[_last_least(choice.curves[code].tolist())]
-                choice.blocks.index_add_(0, block_of[code], own_judge.window_errors(nearest) - errors_of[code])
+                choice.curves[code] = judge.squared_errors(maps)
+                nearest.append(self._joined(maps, _last_least(choice.curves[code])))
+            own.forget_bases()
+            for choice, errors in zip(choices, judge.window_errors(nearest), strict=True):
+                gain = errors - choice.window_errors[windows_of[code]]
+                choice.blocks.index_add_(0, block_of[code], gain)
         best = choices[0]
         for choice in choices[1:]:
-            if is_less_for_sure(choice.blocks, best.blocks):
+            if is_less_for_sure(choice.blocks.sum(1), best.blocks.sum(1)):
                 best = choice
 
         own_places = _choose_strengths(best.curves, n_horizons, n_targets)
-        gain = sum(float(best.curves[code][-1] - best.curves[code][place]) for code, place in own_places.items())
-        n_judged = max(float(judge.n_targets.sum()), 1.0)
+        n_judged = max(float(judges.all.n_targets.sum()), 1.0)
+        common_error = float(best.window_errors.sum())
+        gains = (best.curves[code][-1] - _at(best.curves[code], places) for code, places in own_places.items())
         self.report = FloorReport(
             ridges=best.ridges,
-            common_strength=best.common_strength,
-            own_strengths={code: SERIES_STRENGTHS[place] for code, place in sorted(own_places.items())},
+            common_strengths=tuple(COMMON_STRENGTHS[place] for place in best.places),
+            own_strengths={
+                code: tuple(SERIES_STRENGTHS[place] for place in places) for code, places in sorted(own_places.items())
+            },
             n_series=len(measures),
-            naive_error=float(judge.yy.sum()) / n_judged,
-            common_error=best.common_error / n_judged,
-            floor_error=(best.common_error - gain) / n_judged,
+            naive_error=float(judges.all.yy.sum()) / n_judged,
+            common_error=common_error / n_judged,
+            floor_error=(common_error - sum(float(gain.sum()) for gain in gains)) / n_judged,
         )
-        self.refit(training)
+        self._set_maps(learnt, measures)
         return self.report
 
     def _common_choices(self, pooled: RidgeSums, judge: RidgeSums) -> list[_Choice]:
-        """For each set of ridges the common map, by the strength that forecasts best; naive unless that is better."""
+        """For each set of ridges the common map, by the strengths that forecast best; naive unless that is better."""
         block = torch.cat([torch.zeros(0, dtype=torch.long), *judge.blocks()])
         n_blocks = int(block.max()) + 1 if len(block) else 0
-        naive = torch.zeros_like(pooled.xy)
+        naive, maps, places = torch.zeros_like(pooled.xy), [], []
+        for ridges in ridge_sets(self.context):
+            of_strengths = pooled.mean_maps(ridges, naive, COMMON_STRENGTHS, CHOICE_REFINEMENTS)
+            places.append(_last_least(judge.squared_errors(of_strengths)))
+            maps.append(self._joined(of_strengths, places[-1]))
+        naive_errors, *errors_of_maps = judge.window_errors([naive, *maps])
 
         def in_blocks(errors: Tensor) -> Tensor:
-            return torch.zeros(n_blocks, dtype=torch.float64).index_add(0, block, errors)
+            return errors.new_zeros(n_blocks, errors.shape[1]).index_add(0, block, errors)
 
-        choices, naive_errors = [], judge.window_errors(naive)
-        for ridges in ridge_sets(self.context):
-            maps = pooled.mean_maps(ridges, naive, COMMON_STRENGTHS, CHOICE_REFINEMENTS)
-            errors = judge.squared_errors(maps)
-            best = _last_least(errors.tolist())
-            of_windows = judge.window_errors(maps[best])
-            if not is_less_for_sure(in_blocks(of_windows), in_blocks(naive_errors)):
-                best, of_windows = len(maps) - 1, naive_errors
-            strength, error = COMMON_STRENGTHS[best], float(errors[best])
-            choices.append(_Choice(ridges, maps[best], strength, error, of_windows, in_blocks(of_windows)))
+        choices = []
+        for ridges, common, place, errors in zip(ridge_sets(self.context), maps, places, errors_of_maps, strict=True):
+            better = is_less_for_sure(in_blocks(errors), in_blocks(naive_errors))
+            errors = errors.where(better, naive_errors)
+            choices.append(
+                _Choice(
+                    ridges,
+                    common.where(better[self.groups], naive),
+                    place.where(better, len(COMMON_STRENGTHS) - 1),
+                    errors,
+                    in_blocks(errors),
+                )
+            )
         return choices
+
+    def _joined(self, maps: Sequence[Tensor], places: Tensor) -> Tensor:
+        """One map: for every group of leads its columns of the map at the group's place."""
+        return torch.stack(list(maps), dim=2)[:, torch.arange(self.horizon), places[self.groups]]
 
     @torch.no_grad()
     def refit(self, training: Sequence[Stretch]) -> None:
@@ -214,9 +235,19 @@ class LinearFloor(nn.Module):
             raise_problem(
                 NotFittedError, Problem("a floor without chosen strengths", "fit before refit", "Call fit() first.")
             )
-        report, measures = self.report, {stretch.code: stretch.measure() for stretch in training}
-        pooled = self._sums(training, measures)
-        (common,) = pooled.mean_maps(report.ridges, torch.zeros_like(pooled.xy), [report.common_strength])
+        measures = {stretch.code: stretch.measure() for stretch in training}
+        self._set_maps(self._sums(training, measures), measures)
+
+    def _set_maps(self, sums: SeriesSums, measures: Mapping[int, Measure]) -> None:
+        """Take maps and levels from the sums, with the ridges and strengths of the report."""
+        report = cast(FloorReport, self.report)
+
+        def solved(own: RidgeSums, prior: Tensor, strengths: Sequence[float]) -> Tensor:
+            (one,) = own.mean_maps(report.ridges, prior, [torch.tensor(strengths)[self.groups]])
+            own.forget_bases()
+            return one
+
+        common = solved(sums.all, torch.zeros_like(sums.all.xy), report.common_strengths)
         self.common.copy_(common)
         self.own.zero_()
         self.map_of_series.fill_(-1)
@@ -226,10 +257,8 @@ class LinearFloor(nn.Module):
             if 0 <= code < self.n_series:
                 known = math.isfinite(measure.level)
                 self.levels[code], self.has_level[code] = measure.level if known else 0.0, known
-        stretches = {stretch.code: stretch for stretch in training}
-        for row, code in enumerate(code for code in report.own_strengths if code in stretches):
-            own = self._sums([stretches[code]], measures)
-            (self.own[row],) = own.mean_maps(report.ridges, common, [report.own_strengths[code]])
+        for row, code in enumerate(code for code in report.own_strengths if code in sums):
+            self.own[row] = solved(sums.of(code), common, report.own_strengths[code])
             self.map_of_series[code] = row
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
@@ -239,39 +268,44 @@ class LinearFloor(nn.Module):
                 state_dict.setdefault(prefix + name, torch.zeros_like(getattr(self, name)))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _sums(self, stretches: Iterable[Stretch], measures: dict[int, Measure]) -> RidgeSums:
-        return RidgeSums(self.context, self.horizon, [(stretch, measures[stretch.code]) for stretch in stretches])
+    def _sums(self, stretches: Sequence[Stretch], measures: Mapping[int, Measure]) -> SeriesSums:
+        return SeriesSums(self.context, self.horizon, stretches, measures)
 
 
 def _choose_strengths(
     curves: dict[int, Tensor], n_horizons: dict[int, float], n_targets: dict[int, float]
-) -> dict[int, int]:
-    """The place of each series' strength, for those that earn a map of their own.
+) -> dict[int, Tensor]:
+    """The places (n_groups,) of each series' strengths, for those that earn a map of their own.
 
     A few validation windows choose by luck, so every series' error curve is joined by the curve of all series, which
     counts as much as `PRIOR_HORIZONS` horizons of its own.
     """
-    everyone = sum(curves.values(), torch.zeros(len(SERIES_STRENGTHS), dtype=torch.float64)) / max(
-        sum(n_targets.values()), 1.0
-    )
+    if not curves:
+        return {}
+    everyone = torch.stack(list(curves.values())).sum(0) / max(sum(n_targets.values()), 1.0)
     chosen = {}
     for code, curve in curves.items():
-        place = _last_least((n_horizons[code] * curve / n_targets[code] + PRIOR_HORIZONS * everyone).tolist())
-        if math.isfinite(SERIES_STRENGTHS[place]):
-            chosen[code] = place
+        places = _last_least(n_horizons[code] * curve / n_targets[code] + PRIOR_HORIZONS * everyone)
+        if (places < len(SERIES_STRENGTHS) - 1).any():
+            chosen[code] = places
     return chosen
 
 
-def _last_least(errors: Sequence[float]) -> int:
-    """The place of the least error; of equal ones the last, which is the most shrunken."""
-    return min(range(len(errors)), key=lambda index: (errors[index], -index))
+def _last_least(errors: Tensor) -> Tensor:
+    """The places (n_groups,) of the least errors (n, n_groups); of equal ones the last, which is the most shrunken."""
+    return len(errors) - 1 - errors.flip(0).argmin(0)
 
 
-def is_less_for_sure(errors: Tensor, others: Tensor) -> bool:
-    """Whether errors (n_blocks,) are below others by more than the standard error of their difference.
+def _at(curve: Tensor, places: Tensor) -> Tensor:
+    """The values (n_groups,) of a curve (n_strengths, n_groups) at every group's place."""
+    return curve.gather(0, places[None])[0]
+
+
+def is_less_for_sure(errors: Tensor, others: Tensor) -> Tensor:
+    """Whether errors (n_blocks, …) are below others by more than the standard error of their difference (…).
 
     Some map always looks a little better than the naive forecast of a random walk. One block decides alone.
     """
     gains = others - errors
-    deviation = float(gains.std()) * math.sqrt(len(gains)) if len(gains) > 1 else 0.0
-    return float(gains.sum()) > deviation
+    deviation = gains.std(0) * math.sqrt(len(gains)) if len(gains) > 1 else 0.0
+    return gains.sum(0) > deviation

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hourglass_ts.network.gate import evidence_blocks
+
+Strength = float | Tensor
 
 LEVEL_WEIGHT = 0.1
 CHUNK_WINDOWS = 4096
 REFINEMENTS = 4
+FIRST_GROUP = 8
+ALMOST_INFINITE = 1e300
+KEPT_NUMBERS = 2**25
+
+
+def lead_groups(horizon: int) -> Tensor:
+    """(H,) the group of each lead, which has its strengths to itself: leads 1 to 8, to 16, to 32, to 64, and so on.
+
+    Example:
+        >>> lead_groups(20).tolist()
+        [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2]
+    """
+    return torch.tensor([(lead // FIRST_GROUP).bit_length() for lead in range(horizon)], dtype=torch.long)
 
 
 @dataclass(frozen=True)
@@ -65,16 +80,17 @@ class Stretch:
         Targets that were not observed are 0 and unseen.
         """
         # Centred in double precision: far from 0, float32 would drown a small scale.
-        values, length = ((self.values.double() - measure.level) / measure.scale).float(), len(self.values)
-        back, ahead = torch.arange(1 - context, 1), torch.arange(1, horizon + 1)
+        values = ((self.values.double() - measure.level) / measure.scale).float()
+        padded = nn.functional.pad(values, (context - 1, horizon))
+        pasts, futures = padded.unfold(0, context, 1), padded[context:].unfold(0, horizon, 1)
+        observed = nn.functional.pad(self.observed, (0, horizon))[1:].unfold(0, horizon, 1)
         for part in self.used_origins(context).split(CHUNK_WINDOWS):
-            place, future = part[:, None] + back, part[:, None] + ahead
-            last = values[part][:, None]
-            inputs = torch.where(place >= 0, values[place.clamp(min=0)] - last, 0.0)
+            last, seen = values[part][:, None], observed[part]
+            inputs = pasts[part] - last
+            if len(part) and part.min() < context - 1:
+                inputs *= part[:, None] + torch.arange(1 - context, 1) >= 0
             inputs[:, -1:] = last
-            inside = future.clamp(max=length - 1)
-            seen = (future < length) & self.observed[inside]
-            yield inputs, torch.where(seen, values[inside] - last, 0.0), seen
+            yield inputs, torch.where(seen, futures[part] - last, 0.0), seen
 
 
 @dataclass(frozen=True)
@@ -97,6 +113,7 @@ class RidgeSums:
 
     def __init__(self, context: int, horizon: int, parts: Sequence[tuple[Stretch, Measure]]) -> None:
         self.context, self.horizon, self.parts = context, horizon, list(parts)
+        self.in_group = nn.functional.one_hot(lead_groups(horizon)).double()
         self.xx = torch.zeros(context, context, dtype=torch.float64)
         self.xy = torch.zeros(context, horizon, dtype=torch.float64)
         self.yy, self.n_targets = torch.zeros(2, horizon, dtype=torch.float64)
@@ -110,6 +127,20 @@ class RidgeSums:
             self.n_windows += len(inputs)
         self.some_missing = bool((self.n_targets < self.n_windows).any())
 
+    @classmethod
+    def total(cls, parts: Sequence[RidgeSums]) -> RidgeSums:
+        """The sums of one or more, whose windows are not the same."""
+        total = RidgeSums(parts[0].context, parts[0].horizon, [])
+        for part in parts:
+            total.parts += part.parts
+            total.xx += part.xx
+            total.xy += part.xy
+            total.yy += part.yy
+            total.n_targets += part.n_targets
+            total.n_windows += part.n_windows
+            total.some_missing |= part.some_missing
+        return total
+
     def windows(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Chunks of all stretches' windows, as `Stretch.windows` gives them."""
         for stretch, measure in self.parts:
@@ -122,17 +153,18 @@ class RidgeSums:
         return sum(spans) / self.horizon + len(spans)
 
     def mean_maps(
-        self, ridges: Sequence[Ridge], prior: Tensor, strengths: Sequence[float], refinements: int = REFINEMENTS
+        self, ridges: Sequence[Ridge], prior: Tensor, strengths: Sequence[Strength], refinements: int = REFINEMENTS
     ) -> list[Tensor]:
         """For every strength, the mean of the ridges' maps."""
         solved = [self.solve(ridge.weights(self.context), prior, strengths, refinements) for ridge in ridges]
         return [torch.stack(maps).mean(0) for maps in zip(*solved, strict=True)]
 
     def solve(
-        self, weights: Tensor, prior: Tensor, strengths: Sequence[float], refinements: int = REFINEMENTS
+        self, weights: Tensor, prior: Tensor, strengths: Sequence[Strength], refinements: int = REFINEMENTS
     ) -> list[Tensor]:
         """The minimiser of ‖seen (Y − XW)‖² + λ ‖(W − prior) / weights‖² for every λ, from one eigendecomposition.
 
+        A λ is a number, or (H,) one for every lead.
         Where targets are missing, each lead has its own XᵀX. The full one, scaled by the share of targets that the
         lead has, is its preconditioner: a few steps of iterative refinement reach the exact solution.
         """
@@ -143,10 +175,12 @@ class RidgeSums:
         spectrum = eigenvalues.clamp(min=0)[:, None] * (self.n_targets / self.n_windows)
         start = basis.T @ (weights * self._gradient(prior))
         solutions = []
-        for strength in strengths:
-            if math.isinf(strength):
+        for given in strengths:
+            strength = torch.as_tensor(given, dtype=torch.float64)
+            if strength.isinf().all():
                 solutions.append(prior.clone())
                 continue
+            strength = strength.clamp(max=ALMOST_INFINITE)  # infinity times no change would be no number
             change = basis @ (start / (spectrum + strength))
             for _ in range(refinements if self.some_missing else 0):
                 gradient = weights * self._gradient(prior + weights * change) - strength * change
@@ -154,14 +188,13 @@ class RidgeSums:
             solutions.append(prior + weights * change)
         return solutions
 
-    def window_errors(self, maps: Tensor) -> Tensor:
-        """(n_windows,) the sum of squared errors of one map in every window, in the order of `windows`."""
-        maps32 = maps.float()
-        found = [
-            torch.where(seen, targets - inputs @ maps32, 0.0).double().square().sum(1)
-            for inputs, targets, seen in self.windows()
-        ]
-        return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64)
+    def window_errors(self, maps: Sequence[Tensor]) -> Tensor:
+        """(n_maps, n_windows, n_groups) sums of squared errors by map, window, in their order, and group of leads."""
+        maps32, found = [w.float() for w in maps], [self.in_group.new_zeros(len(maps), 0, self.in_group.shape[1])]
+        for inputs, targets, seen in self.windows():
+            errors = [torch.where(seen, targets - inputs @ w, 0.0).double().square() for w in maps32]
+            found.append(torch.stack(errors) @ self.in_group)
+        return torch.cat(found, dim=1)
 
     def blocks(self) -> list[Tensor]:
         """For every stretch, the block of evidence (n_windows,) of each of its windows; blocks count from 0."""
@@ -182,6 +215,10 @@ class RidgeSums:
             total += inputs.T @ torch.where(seen, targets - inputs @ maps32, 0.0)
         return total
 
+    def forget_bases(self) -> None:
+        """Let go of the eigenvectors, which are larger than the sums."""
+        self.bases.clear()
+
     def _basis(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Eigenvalues and -vectors of the weighted XᵀX, kept: several priors and sets of ridges ask for the same."""
         key = weights.numpy().tobytes()
@@ -190,11 +227,36 @@ class RidgeSums:
         return self.bases[key]
 
     def squared_errors(self, maps: Sequence[Tensor]) -> Tensor:
-        """(n_maps,) the sum of squared errors of every map over the targets that were seen."""
+        """(n_maps, n_groups) the sums of squared errors of every map, by group, over the targets that were seen."""
         if not self.some_missing:
-            return torch.stack([(self.yy + ((self.xx @ w - 2 * self.xy) * w).sum(0)).clamp(min=0).sum() for w in maps])
-        total, maps32 = torch.zeros(len(maps), dtype=torch.float64), [w.float() for w in maps]
+            of_leads = [(self.yy + ((self.xx @ w - 2 * self.xy) * w).sum(0)).clamp(min=0) for w in maps]
+            return torch.stack(of_leads) @ self.in_group
+        total, maps32 = torch.zeros(len(maps), self.horizon, dtype=torch.float64), [w.float() for w in maps]
         for inputs, targets, seen in self.windows():
             for place, w in enumerate(maps32):
-                total[place] += torch.where(seen, targets - inputs @ w, 0.0).double().square().sum()
-        return total
+                total[place] += torch.where(seen, targets - inputs @ w, 0.0).double().square().sum(0)
+        return total @ self.in_group
+
+
+class SeriesSums:
+    """Sums over the windows of all series together, and of each; those of the longest are kept, as memory allows."""
+
+    def __init__(
+        self, context: int, horizon: int, stretches: Sequence[Stretch], measures: Mapping[int, Measure]
+    ) -> None:
+        def summed(some: Sequence[Stretch]) -> RidgeSums:
+            return RidgeSums(context, horizon, [(stretch, measures[stretch.code]) for stretch in some])
+
+        self._summed = summed
+        self._stretches = {stretch.code: stretch for stretch in stretches}
+        longest = sorted(stretches, key=lambda stretch: -len(stretch.origins))
+        n_kept = KEPT_NUMBERS // (context * (context + horizon))
+        self._kept = {stretch.code: summed([stretch]) for stretch in longest[:n_kept]}
+        self.all = RidgeSums.total([*self._kept.values(), summed(longest[n_kept:])])
+
+    def of(self, code: int) -> RidgeSums:
+        """The sums of one series."""
+        return self._kept[code] if code in self._kept else self._summed([self._stretches[code]])
+
+    def __contains__(self, code: int) -> bool:
+        return code in self._stretches

@@ -69,7 +69,7 @@ def test_ridge_floor_is_the_mean_of_ridge_regressions() -> None:
     """With the ridges and strengths it reports, their solutions in plain numpy."""
     values, context, horizon = wave(400), 16, 2
     model = RidgeFloor(horizon, context).fit(frame_of(list(values)), time="t", target="y")
-    common, own = model.report_.common_strength, model.report_.own_strengths.get(0, np.inf)
+    (common,), (own,) = model.report_.common_strengths, model.report_.own_strengths.get(0, (np.inf,))
     assert common in COMMON_STRENGTHS
     assert np.isfinite(common)
     assert own in SERIES_STRENGTHS

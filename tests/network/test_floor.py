@@ -10,7 +10,7 @@ import torch
 from hourglass_ts.errors import NotFittedError
 from hourglass_ts.network import floor as floor_module
 from hourglass_ts.network.floor import LinearFloor, is_less_for_sure, ridge_sets
-from hourglass_ts.network.ridge import Measure, Ridge, RidgeSums, Stretch
+from hourglass_ts.network.ridge import Measure, Ridge, RidgeSums, Stretch, lead_groups
 
 CONTEXT, HORIZON = 6, 3
 
@@ -78,6 +78,45 @@ def test_few_refinements_are_enough_for_scattered_holes():
     np.testing.assert_allclose(ours.numpy(), expected, atol=5e-3)
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_a_strength_of_every_lead_solves_every_lead_by_its_own(missing):
+    values = wave(n=200)
+    observed = torch.rand(len(values), generator=torch.Generator().manual_seed(1)) >= missing
+    sums, weights = sums_of(stretch(values, observed)), Ridge(CONTEXT, level=True).weights(CONTEXT)
+    prior = torch.randn(CONTEXT, HORIZON, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    strengths = [1.0, 100.0, math.inf]
+    (ours,) = sums.solve(weights, prior, [torch.tensor(strengths)])
+    for lead, alone in enumerate(sums.solve(weights, prior, strengths)):
+        torch.testing.assert_close(ours[:, lead], alone[:, lead])
+        assert not torch.allclose(ours[:, lead - 1], alone[:, lead - 1])
+
+
+def test_every_group_of_leads_has_the_strengths_that_are_best_for_it():
+    """Against window by window errors of every strength, for each group and series."""
+    horizon, context = 20, 12
+    rng = np.random.default_rng(3)
+    series = [torch.tensor(rng.normal(size=900).cumsum() + 3 * rng.normal(size=900)).float() for _ in range(2)]
+    training = [Stretch(c, v, torch.ones(900, dtype=bool), torch.arange(11, 580)) for c, v in enumerate(series)]
+    judges = [Stretch(c, v, torch.ones(900, dtype=bool), torch.arange(600, 880)) for c, v in enumerate(series)]
+    report = LinearFloor(context, horizon, 0).fit(training, judges)
+    measured = [part.measure() for part in training]
+    pooled, judge = (
+        RidgeSums(context, horizon, list(zip(parts, measured, strict=True))) for parts in (training, judges)
+    )
+    prior, errors = torch.zeros(context, horizon, dtype=torch.float64), []
+    for strength in floor_module.COMMON_STRENGTHS:
+        (one,) = pooled.mean_maps(report.ridges, prior, [strength])
+        errors.append(sum((y - x @ one.float()).double().square().sum(0) for x, y, _ in judge.windows()))
+    groups, by_lead = lead_groups(horizon), torch.stack(errors)
+    assert groups.tolist() == [0] * 8 + [1] * 8 + [2] * 4
+    best = [floor_module.COMMON_STRENGTHS[int(by_lead[:, groups == group].sum(1).argmin())] for group in range(3)]
+    assert list(report.common_strengths) == best
+    assert len(set(best)) > 1
+    assert report.common_error == pytest.approx(
+        sum(float(by_lead[:, groups == group].sum(1).min()) for group in range(3)) / (2 * 280 * horizon), rel=1e-4
+    )
+
+
 def test_infinite_strength_is_the_prior():
     prior = torch.ones(CONTEXT, HORIZON, dtype=torch.float64)
     (ours,) = sums_of(stretch(wave())).solve(torch.ones(CONTEXT), prior, [math.inf])
@@ -90,12 +129,12 @@ def test_errors_from_the_sums_are_those_of_the_windows(missing):
     observed = torch.rand(len(values), generator=torch.Generator().manual_seed(1)) >= missing
     sums = sums_of(stretch(values, observed))
     maps = [torch.randn(CONTEXT, HORIZON, generator=torch.Generator().manual_seed(n)).double() for n in range(3)]
-    for total, one in zip(sums.squared_errors(maps), maps, strict=True):
+    for total, one in zip(sums.squared_errors(maps).sum(1), maps, strict=True):
         by_window = 0.0
         for inputs, targets, seen in sums.windows():
             by_window += float((targets - inputs @ one.float())[seen].square().sum())
         assert float(total) == pytest.approx(by_window, rel=1e-5)
-        assert float(sums.window_errors(one).sum()) == pytest.approx(by_window, rel=1e-5)
+        assert float(sums.window_errors([one]).sum()) == pytest.approx(by_window, rel=1e-5)
 
 
 def test_the_floor_is_the_mean_of_its_ridges():
@@ -119,6 +158,8 @@ def test_less_for_sure_asks_for_more_than_the_standard_error():
     assert not is_less_for_sure(others, others)
     assert is_less_for_sure(others[:1] - 0.1, others[:1])
     assert not is_less_for_sure(others[:0], others[:0])
+    both = torch.stack([others - 1.0 + noise, others - 0.1 + noise], dim=1)
+    assert is_less_for_sure(both, others[:, None].expand(-1, 2)).tolist() == [True, False]
 
 
 def fitted(n_series=2, walk=False, **changes):
@@ -291,7 +332,7 @@ def test_when_time_is_up_series_stay_on_the_common_map():
     hurried = LinearFloor(CONTEXT, HORIZON, 4).fit(training, judges, seconds=0.0)
     assert report.own_strengths
     assert hurried.own_strengths == {}
-    assert hurried.common_strength in floor_module.COMMON_STRENGTHS
+    assert set(hurried.common_strengths) <= set(floor_module.COMMON_STRENGTHS)
 
 
 def test_a_floor_from_before_there_were_levels_loads():
@@ -310,5 +351,5 @@ def test_a_random_walk_is_left_to_the_naive_forecast_unless_the_gain_is_sure():
     for seed in range(12):
         walk = torch.randn(300, generator=torch.Generator().manual_seed(seed)).cumsum(0)
         floor = LinearFloor(CONTEXT, HORIZON, 0)
-        strengths.append(floor.fit([stretch(walk, stop=200)], [stretch(walk, start=200)]).common_strength)
+        strengths += floor.fit([stretch(walk, stop=200)], [stretch(walk, start=200)]).common_strengths
     assert sum(map(math.isinf, strengths)) >= 7  # a sure gain alone: without that, 2
