@@ -30,9 +30,9 @@ from hourglass_ts.model._outputs import (
     readout_for,
 )
 from hourglass_ts.model._reader import WindowReader, as_list, normalise, target_scale
-from hourglass_ts.model._series import dataset_stretches, hold_out_tail, series_numbers
+from hourglass_ts.model._series import dataset_stretches, hold_out_tail, numbering_problems, series_numbers
 from hourglass_ts.network.floor import LinearFloor, Stretch
-from hourglass_ts.network.gate import evidence_blocks, fit_share, window_evidence
+from hourglass_ts.network.gate import GateEvidence
 from hourglass_ts.network.network import HourGlassNetwork, NetworkConfig, default_patch, stack_targets
 from hourglass_ts.network.scale import MIN_SPREAD, WindowScale
 from hourglass_ts.windows.batch import WindowBatch
@@ -202,7 +202,7 @@ class HourGlassModel(BaseModelWithCovariates):
             self.register_buffer(f"offsets_{number}", torch.tensor(readout.unfitted).repeat(horizon, 1))
         self.register_buffer("share", torch.ones(n_targets))
         self.register_buffer("floor_fitted", torch.tensor(False))
-        self._gate_evidence: list[list[Tensor]] = []
+        self._gate_evidence = [GateEvidence(horizon, is_absolute(loss)) for loss in losses]
 
     @classmethod
     def from_dataset(
@@ -439,7 +439,8 @@ class HourGlassModel(BaseModelWithCovariates):
         log.update(self.create_log(x, y, out, batch_idx))
         self.validation_step_outputs.append(detach(log))
         if fitting and not self.trainer.sanity_checking:
-            self._gate_evidence.append([self._evidence(x, y, out, number) for number in range(len(self.readouts))])
+            for number in range(len(self.readouts)):
+                self._gather_evidence(x, y, out, number)
         return log
 
     def _weighted(self, batch: Any) -> Any:
@@ -450,29 +451,23 @@ class HourGlassModel(BaseModelWithCovariates):
         spread = self._spread(self._windows(x, 0)) * target_scale(x, 0)[:, 1:]
         return x, (target, (torch.ones_like(target) if weight is None else weight) / spread)
 
-    def _evidence(self, x: dict[str, Any], y: Any, out: HourGlassOutput, number: int) -> Tensor:
-        """(B, 4) of each window: its two sums, the number of its series, and the first step after its origin."""
+    def _gather_evidence(self, x: dict[str, Any], y: Any, out: HourGlassOutput, number: int) -> None:
         error, seen = self._floor_error(x, y, as_list(out.floor)[number], number)
         residual = torch.where(seen, as_list(out.residual)[number], 0.0)
-        time = x["decoder_time_idx"][:, 0]
-        group = series_numbers(x["groups"], self.hparams.group_sizes)
         if self.hparams.window_weights:
             spread = self._spread(self._windows(x, number))
             error, residual = error / spread, residual / spread
-        dot, norm = window_evidence(residual, error, is_absolute(self._losses[number]))
-        return torch.stack([part.double() for part in (dot, norm, group, time)], dim=1).detach().cpu()
+        series = series_numbers(x["groups"], self.hparams.group_sizes)
+        self._gate_evidence[number].add(residual, error, series, x["decoder_time_idx"][:, 0])
 
     def on_validation_epoch_end(self) -> None:
         """Fit the network's share on this epoch's validation windows, in time for the checkpoint."""
         super().on_validation_epoch_end()
-        if not self._gate_evidence:
+        if not all(self._gate_evidence):
             return
-        for number in range(len(self.readouts)):
-            dot, norm, series, time = torch.cat([batch[number] for batch in self._gate_evidence]).T
-            some = norm > 0
-            block = evidence_blocks(time[some], series[some], self.hparams.horizon)
-            self.share[number] = fit_share(dot[some], norm[some], block) if self._has_floor(number) else 1.0
-        self._gate_evidence.clear()
+        for number, evidence in enumerate(self._gate_evidence):
+            share = evidence.take_share()
+            self.share[number] = share if self._has_floor(number) else 1.0
         self.log("val_share", self.share.mean(), prog_bar=True)
 
     def on_validation_start(self) -> None:
@@ -487,25 +482,8 @@ class HourGlassModel(BaseModelWithCovariates):
 
     def _check_groups(self, dataset: TimeSeriesDataSet) -> None:
         """Refuse a data set that numbers the series otherwise than the one the model was made from."""
-        if self.dataset_parameters is None:
-            return
-        own, other = self.dataset_parameters["categorical_encoders"], dataset._categorical_encoders
-        problems = []
-        for name in dataset.group_ids:
-            known = own[f"__group_id__{name}"].classes_
-            found = other[f"__group_id__{name}"].classes_
-            differing = [label for label, code in known.items() if found.get(label) != code]
-            if differing:
-                problems.append(
-                    Problem(
-                        f"another number for {len(differing)} series (a data set numbers its series when it is made)",
-                        "the numbering of the data set that the model was made from",
-                        "Make this one with TimeSeriesDataSet.from_dataset(training, frame, ...).",
-                        column=name,
-                        series=differing[0],
-                    )
-                )
-        raise_problems(DataError, problems)
+        if self.dataset_parameters is not None:
+            raise_problems(DataError, numbering_problems(self.dataset_parameters["categorical_encoders"], dataset))
 
     def configure_optimizers(self) -> Any:
         """Upstream's optimiser; with `one_cycle`, its learning rate follows one cycle over the planned training."""

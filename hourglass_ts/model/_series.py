@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from pytorch_forecasting import TimeSeriesDataSet
 from torch import Tensor
 
+from hourglass_ts.errors import Problem
 from hourglass_ts.network.floor import Stretch
 
 HELD_OUT_SHARE = 0.2
@@ -23,6 +25,26 @@ def series_numbers(groups: Tensor, group_sizes: Sequence[int]) -> Tensor:
         known &= (column >= 0) & (column < size)
         number = number * size + column
     return number.where(known, -1)
+
+
+def numbering_problems(encoders: Mapping[str, Any], dataset: TimeSeriesDataSet) -> list[Problem]:
+    """Group columns whose series `dataset` numbers otherwise than the encoders of the data set behind the model do."""
+    problems = []
+    for name in dataset.group_ids:
+        known = encoders[f"__group_id__{name}"].classes_
+        found = dataset._categorical_encoders[f"__group_id__{name}"].classes_
+        differing = [label for label, code in known.items() if found.get(label) != code]
+        if differing:
+            problems.append(
+                Problem(
+                    f"another number for {len(differing)} series (a data set numbers its series when it is made)",
+                    "the numbering of the data set that the model was made from",
+                    "Make this one with TimeSeriesDataSet.from_dataset(training, frame, ...).",
+                    column=name,
+                    series=differing[0],
+                )
+            )
+    return problems
 
 
 def dataset_stretches(

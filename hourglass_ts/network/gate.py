@@ -40,8 +40,8 @@ def window_evidence(residual: Tensor, error: Tensor, absolute: bool) -> tuple[Te
 def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
     """The network's share of the forecast: ⟨r, e⟩ / ⟨r, r⟩ on validation, shrunk by its uncertainty, within 0 … 1.
 
-    dot, norm (n,): of each window, as `window_evidence` gives them. block (n,): windows of one block overlap or share
-    their time: one sample.
+    dot, norm (n,): of each window, as `window_evidence` gives them, none of them without evidence. block (n,): windows
+    of one block overlap or share their time: one sample.
 
     With w the ratio, s its standard error over blocks and t the 99.9 % point of Student's distribution, the share is
     min(w, 1) (1 − (t s / w)²): 0 unless w is well above 0. The weights that r comes from were chosen on the same
@@ -51,8 +51,6 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
         >>> fit_share(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([2.0, 4.0, 2.0]), torch.arange(3))
         0.5
     """
-    some = norm > 0  # a window without evidence is no sample
-    dot, norm, block = dot[some], norm[some], block[some]
     _, place = block.unique(return_inverse=True)
     n_blocks = int(place.max()) + 1 if len(place) else 0
     dots, norms = (torch.zeros(n_blocks, dtype=torch.float64).index_add(0, place, x.double()) for x in (dot, norm))
@@ -62,6 +60,32 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
     variance = float((dots - weight * norms).square().sum() / norms.sum() ** 2) * n_blocks / (n_blocks - 1)
     certainty = max(0.0, 1.0 - _student_point(n_blocks - 1) ** 2 * variance / weight**2)
     return min(1.0, weight) * certainty
+
+
+class GateEvidence:
+    """What validation windows say of the network's share, gathered batch by batch until `take_share`.
+
+    horizon: H.  absolute: see `window_evidence`.
+    """
+
+    def __init__(self, horizon: int, absolute: bool) -> None:
+        self.horizon, self.absolute = horizon, absolute
+        self._batches: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def add(self, residual: Tensor, error: Tensor, series: Tensor, time: Tensor) -> None:
+        """A batch: the network's correction and what the floor missed (n, H), each window's series and origin (n,)."""
+        dot, norm = window_evidence(residual, error, self.absolute)
+        self._batches.append(torch.stack([part.double() for part in (dot, norm, series, time)], dim=1).detach().cpu())
+
+    def take_share(self) -> float:
+        """The share that all batches speak for; they are let go."""
+        dot, norm, series, time = torch.cat(self._batches).T
+        self._batches.clear()
+        some = norm > 0  # a window without evidence is no sample
+        return fit_share(dot[some], norm[some], evidence_blocks(time[some], series[some], self.horizon))
 
 
 def _student_point(freedom: int) -> float:

@@ -319,7 +319,7 @@ def test_fit_fits_the_floor_and_the_share():
     fit(model, training, validation, max_epochs=2)
     assert model.floors[0].report.floor_error < model.floors[0].report.naive_error
     assert 0.0 <= float(model.share[0]) <= 1.0
-    assert not model._gate_evidence
+    assert not any(model._gate_evidence)
 
 
 @pytest.mark.filterwarnings("ignore:ReduceLROnPlateau conditioned on metric val_loss")

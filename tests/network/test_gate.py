@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import t as student
 
-from hourglass_ts.network.gate import _student_point, evidence_blocks, fit_share, window_evidence
+from hourglass_ts.network.gate import GateEvidence, _student_point, evidence_blocks, fit_share, window_evidence
 
 
 def sums(residual, error):
@@ -91,9 +91,22 @@ def test_an_outlier_decides_by_its_square_alone():
     assert fit_share(*window_evidence(residual, error, absolute=False), block) == 0.0
 
 
-def test_blocks_without_evidence_are_no_samples():
-    dot, norm = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1.0, 0.0, 0.0])
-    assert fit_share(dot, norm, torch.arange(3)) == 0.0
+def test_windows_without_evidence_are_no_samples():
+    """Of twelve moments two speak: there each series is a sample, as if the silent ten were not there."""
+    generator = torch.Generator().manual_seed(0)
+    time, series = torch.arange(0, 120, 10).repeat(9), torch.arange(9).repeat_interleave(12)
+    residual = torch.randn(108, 4, generator=generator) * (time <= 10)[:, None]
+    error = 0.5 * residual + 0.2 * torch.randn(108, 4, generator=generator)
+    everything, speaking = GateEvidence(horizon=5, absolute=False), GateEvidence(horizon=5, absolute=False)
+    for part in torch.arange(108).split(25):
+        everything.add(residual[part], error[part], series[part], time[part])
+    spoken = time <= 10
+    speaking.add(residual[spoken], error[spoken], series[spoken], time[spoken])
+    assert (len(everything), len(speaking)) == (5, 1)
+    share = everything.take_share()
+    assert share == pytest.approx(speaking.take_share())
+    assert 0.1 < share < 0.6
+    assert len(everything) == 0
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 6, 7, 12, 40])
