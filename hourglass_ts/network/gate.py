@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 MIN_TIME_BLOCKS = 8
+MOMENTS_PER_HORIZON = 4
 STUDENT_POINTS = (318.309, 22.327, 10.215, 7.173, 5.893, 5.208)
 """The 99.9 % points of Student's t with 1 to 6 degrees of freedom."""
 
@@ -37,11 +38,12 @@ def window_evidence(residual: Tensor, error: Tensor, absolute: bool) -> tuple[Te
     return (weight * residual * error).sum(1), (weight * residual.square()).sum(1)
 
 
-def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
+def fit_share(dot: Tensor, norm: Tensor, block: Tensor, moment: Tensor | None = None) -> float:
     """The network's share of the forecast: ⟨r, e⟩ / ⟨r, r⟩ on validation, shrunk by its uncertainty, within 0 … 1.
 
     dot, norm (n,): of each window, as `window_evidence` gives them, none of them without evidence. block (n,): windows
-    of one block overlap or share their time: one sample.
+    of one block overlap or share their time: one sample. moment (n,): when each window is, where blocks may gain and
+    lose together, as the series of one market do; blocks that do are fewer samples.
 
     With w the ratio, s its standard error over blocks and t the 99.9 % point of Student's distribution, the share is
     min(w, 1) (1 − (t s / w)²): 0 unless w is well above 0. The weights that r comes from were chosen on the same
@@ -52,14 +54,38 @@ def fit_share(dot: Tensor, norm: Tensor, block: Tensor) -> float:
         0.5
     """
     _, place = block.unique(return_inverse=True)
-    n_blocks = int(place.max()) + 1 if len(place) else 0
-    dots, norms = (torch.zeros(n_blocks, dtype=torch.float64).index_add(0, place, x.double()) for x in (dot, norm))
-    if n_blocks < 2 or norms.sum() <= 0 or dots.sum() <= 0:
+    dots, norms = _sums(dot, place), _sums(norm, place)
+    if norms.sum() <= 0 or dots.sum() <= 0:
         return 0.0
     weight = float(dots.sum() / norms.sum())
-    variance = float((dots - weight * norms).square().sum() / norms.sum() ** 2) * n_blocks / (n_blocks - 1)
-    certainty = max(0.0, 1.0 - _student_point(n_blocks - 1) ** 2 * variance / weight**2)
+    together = 1.0 if moment is None else max(1.0, moving_together(dot - weight * norm, place, moment))
+    n_samples = len(dots) / together
+    if n_samples < 2:
+        return 0.0
+    variance = float((dots - weight * norms).square().sum() / norms.sum() ** 2) * together * n_samples / (n_samples - 1)
+    certainty = max(0.0, 1.0 - _student_point(int(n_samples) - 1) ** 2 * variance / weight**2)
     return min(1.0, weight) * certainty
+
+
+def moving_together(gain: Tensor, block: Tensor, moment: Tensor) -> float:
+    """How many times the variance of independent blocks the sum of all blocks has, moment by moment.
+
+    gain, block, moment (n,): of each window. 1 where blocks are independent, their number where they are copies.
+
+    Example:
+        >>> gain, moment = torch.tensor([1.0, -1.0, 1.0, -1.0]), torch.tensor([0, 1, 0, 1])
+        >>> moving_together(gain, torch.tensor([0, 0, 1, 1]), moment)
+        2.0
+    """
+    alone = _sums(gain, torch.stack([block, moment.to(block.dtype)]).unique(dim=1, return_inverse=True)[1])
+    together = _sums(gain, moment.unique(return_inverse=True)[1])
+    return float(together.square().sum() / alone.square().sum().clamp(min=1e-300))
+
+
+def _sums(values: Tensor, place: Tensor) -> Tensor:
+    """The sum of the values at every place (n,), counted from 0."""
+    n_places = int(place.max()) + 1 if len(place) else 0
+    return torch.zeros(n_places, dtype=torch.float64).index_add(0, place, values.double())
 
 
 class GateEvidence:
@@ -85,7 +111,9 @@ class GateEvidence:
         dot, norm, series, time = torch.cat(self._batches).T
         self._batches.clear()
         some = norm > 0  # a window without evidence is no sample
-        return fit_share(dot[some], norm[some], evidence_blocks(time[some], series[some], self.horizon))
+        dot, norm, series, time = dot[some], norm[some], series[some], time[some]
+        moment = time.div(max(1, self.horizon // MOMENTS_PER_HORIZON), rounding_mode="floor")
+        return fit_share(dot, norm, evidence_blocks(time, series, self.horizon), moment)
 
 
 def _student_point(freedom: int) -> float:

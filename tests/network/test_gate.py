@@ -5,7 +5,14 @@ import pytest
 import torch
 from scipy.stats import t as student
 
-from hourglass_ts.network.gate import GateEvidence, _student_point, evidence_blocks, fit_share, window_evidence
+from hourglass_ts.network.gate import (
+    GateEvidence,
+    _student_point,
+    evidence_blocks,
+    fit_share,
+    moving_together,
+    window_evidence,
+)
 
 
 def sums(residual, error):
@@ -48,6 +55,42 @@ def test_overlapping_windows_are_not_independent_evidence():
     careless = fit_share(dot.repeat(50), norm.repeat(50), torch.arange(300))
     assert copied == pytest.approx(once)
     assert careless > once
+
+
+def test_series_that_move_together_are_fewer_samples():
+    """Eight copies of a series say what one of them says, and eight independent ones what eight do."""
+    generator = torch.Generator().manual_seed(3)
+    n_series, n_moments = 8, 60
+    residual = torch.randn(n_series, n_moments, 4, generator=generator)
+    error = 0.1 * residual + torch.randn(n_series, n_moments, 4, generator=generator)
+    moment = torch.arange(n_moments).repeat(n_series)
+    series = torch.arange(n_series).repeat_interleave(n_moments)
+    dot, norm = sums(residual.flatten(0, 1), error.flatten(0, 1))
+    factor = moving_together(dot - 0.1 * norm, series, moment)
+    assert factor == pytest.approx(1.0, abs=0.5)
+    dot, norm = (part.reshape(n_series, -1)[:1].repeat(n_series, 1).flatten() for part in (dot, norm))
+    assert moving_together(dot - 0.1 * norm, series, moment) == pytest.approx(n_series)
+    assert fit_share(dot, norm, series, moment) <= fit_share(dot, norm, series)
+
+
+def test_the_gate_is_not_opened_by_one_move_of_a_whole_market():
+    """A correction that fits a shock which all series share: one piece of luck, not eight."""
+    opened = [0, 0]
+    for seed in range(60):
+        generator = torch.Generator().manual_seed(seed)
+        time, series = torch.arange(60).repeat(8), torch.arange(8).repeat_interleave(60)
+        shocks = torch.randn(60, 4, generator=generator).cumsum(0)[time] + 0.3 * torch.randn(
+            480, 4, generator=generator
+        )
+        residual = torch.randn(60, 4, generator=generator).cumsum(0)[time] + 0.3 * torch.randn(
+            480, 4, generator=generator
+        )
+        evidence = GateEvidence(horizon=20, absolute=False)
+        evidence.add(residual, shocks, series, time)
+        opened[0] += evidence.take_share() > 0
+        opened[1] += fit_share(*sums(residual, shocks), evidence_blocks(time, series, 20)) > 0
+    assert opened[1] > 15
+    assert opened[0] < opened[1] / 2
 
 
 def test_no_evidence_gives_no_share():
